@@ -1,0 +1,86 @@
+"""embedkit learns dense vectors from co-occurrence sentences and turns them into recommendations.
+
+The public names are resolved on first access, so that importing embedkit costs next to nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from embedkit.contracts import Exporter as Exporter
+    from embedkit.contracts import History as History
+    from embedkit.contracts import QueryContext as QueryContext
+    from embedkit.contracts import Run as Run
+    from embedkit.contracts import Sentence as Sentence
+    from embedkit.contracts import SentenceBatch as SentenceBatch
+    from embedkit.contracts import Source as Source
+    from embedkit.contracts import Trainer as Trainer
+    from embedkit.corpus import Corpus as Corpus
+    from embedkit.embeddings import Embeddings as Embeddings
+    from embedkit.embeddings import load as load
+    from embedkit.errors import EmbedkitError as EmbedkitError
+    from embedkit.errors import ModelError as ModelError
+    from embedkit.errors import OptionError as OptionError
+    from embedkit.errors import PluginError as PluginError
+    from embedkit.errors import SourceError as SourceError
+    from embedkit.errors import UnknownNameError as UnknownNameError
+    from embedkit.errors import did_you_mean as did_you_mean
+    from embedkit.errors import missing_extra as missing_extra
+    from embedkit.hookspecs import hookimpl as hookimpl
+    from embedkit.names import Names as Names
+    from embedkit.options import option as option
+    from embedkit.training import read as read
+    from embedkit.training import train as train
+
+_HOMES = {
+    "embedkit.contracts": (
+        "Exporter",
+        "History",
+        "QueryContext",
+        "Run",
+        "Sentence",
+        "SentenceBatch",
+        "Source",
+        "Trainer",
+    ),
+    "embedkit.corpus": ("Corpus",),
+    "embedkit.embeddings": ("Embeddings", "load"),
+    "embedkit.errors": (
+        "EmbedkitError",
+        "ModelError",
+        "OptionError",
+        "PluginError",
+        "SourceError",
+        "UnknownNameError",
+        "did_you_mean",
+        "missing_extra",
+    ),
+    "embedkit.hookspecs": ("hookimpl",),
+    "embedkit.names": ("Names",),
+    "embedkit.options": ("option",),
+    "embedkit.training": ("read", "train"),
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = sorted([*_HOME, "__version__"])
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import PackageNotFoundError, version
+
+        from embedkit.errors import DISTRIBUTION
+
+        try:
+            return version(DISTRIBUTION)
+        except PackageNotFoundError:
+            return "0+unknown"
+    if name not in _HOME:
+        raise AttributeError(f"module 'embedkit' has no attribute {name!r}")
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,228 @@
+"""From an Options dataclass to checked values and to a plain description of its flags.
+
+A field is an option: its name, annotation and default are the flag's. `option()` adds help and bounds:
+
+    @dataclass(frozen=True)
+    class Options:
+        vector_size: int = option(100, "Numbers in a vector.", minimum=1)
+        window: int | Literal["sentence"] = option(5, "Contexts on each side.", minimum=1)
+"""
+
+import math
+import operator
+import os
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
+from typing import Any, Literal
+
+from embedkit.errors import OptionError, did_you_mean
+
+_TRUE, _FALSE = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
+_KINDS: dict[type, str] = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+
+
+def option(
+    default: Any = MISSING,
+    help: str = "",  # noqa: A002 - the word click and argparse use
+    *,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+    metavar: str | None = None,
+) -> Any:
+    """Return a dataclass field that is an option with help and bounds (`above`, `below` are exclusive)."""
+    meta = {"help": help, "minimum": minimum, "maximum": maximum, "above": above, "below": below, "metavar": metavar}
+    return field(default=default, metadata=meta)
+
+
+@dataclass(frozen=True)
+class OptionSpec:
+    """One option, described without any reference to the command line.
+
+    Attributes
+    ----------
+    kinds
+        The types a value may have: some of int, float, bool, str; `object` takes anything.
+    choices
+        Words that are values too, or (without kinds) the only values.
+    multiple
+        Whether it takes a tuple of values.
+    optional
+        Whether None is a value.
+    default
+        `dataclasses.MISSING` where a value is required.
+    """
+
+    name: str
+    kinds: tuple[type, ...]
+    choices: tuple[str, ...]
+    multiple: bool
+    optional: bool
+    default: Any
+    help: str
+    metavar: str | None
+    minimum: float | None
+    maximum: float | None
+    above: float | None
+    below: float | None
+
+    @property
+    def required(self) -> bool:
+        """Whether a value must be given."""
+        return self.default is MISSING
+
+    @property
+    def flag(self) -> str:
+        """The option's name on a command line."""
+        return "--" + self.name.replace("_", "-")
+
+    def expects(self) -> str:
+        """Return what a value must be, in words: `a whole number of at least 1, or 'sentence'`."""
+        kinds = [_KINDS[k] for k in self.kinds if k in _KINDS]
+        text = " or ".join(kinds)
+        bounds = [
+            f"{words} {limit:g}"
+            for words, limit in (
+                ("of at least", self.minimum),
+                ("above", self.above),
+                ("of at most", self.maximum),
+                ("below", self.below),
+            )
+            if limit is not None
+        ]
+        if bounds:
+            text += " " + " and ".join(bounds)
+        words = ", ".join(repr(c) for c in self.choices)
+        if not words:
+            return text
+        return f"{text}, or {words}" if text else f"one of {words}"
+
+    def check(self, value: Any) -> Any:
+        """Return `value` as the option's type.
+
+        Raises
+        ------
+        OptionError
+            If the value is of another type, out of bounds or not a number (NaN).
+        """
+        if value is None and self.optional:
+            return None
+        if self.kinds == (object,):
+            return value
+        if self.multiple:
+            values = (value,) if isinstance(value, str | os.PathLike) or not hasattr(value, "__iter__") else value
+            return tuple(self._check_one(v) for v in values)
+        return self._check_one(value)
+
+    def _check_one(self, value: Any) -> Any:
+        if isinstance(value, str) and value in self.choices:
+            return value
+        for kind in self.kinds:
+            converted = _convert(kind, value)
+            if converted is not None and self._within(converted):
+                return converted
+        near = did_you_mean(value, self.choices) if isinstance(value, str) else ""
+        raise OptionError(self.name, f"must be {self.expects()}; got {value!r}.{near}")
+
+    def _within(self, value: Any) -> bool:
+        if isinstance(value, bool | str):
+            return True
+        return (
+            math.isfinite(value)
+            and (self.minimum is None or value >= self.minimum)
+            and (self.maximum is None or value <= self.maximum)
+            and (self.above is None or value > self.above)
+            and (self.below is None or value < self.below)
+        )
+
+
+def _convert(kind: type, value: Any) -> Any:
+    """Return `value` as a `kind`, or None where it is none."""
+    try:
+        if kind is bool:
+            if isinstance(value, str):
+                return True if value.lower() in _TRUE else False if value.lower() in _FALSE else None
+            return bool(value) if isinstance(value, bool) or type(value).__name__ == "bool_" else None
+        if kind is str:
+            return os.fspath(value) if isinstance(value, str | os.PathLike) else None
+        if isinstance(value, bool):
+            return None
+        if kind is int:
+            return int(value) if isinstance(value, str) else operator.index(value)
+        return float(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def _annotation(annotation: Any) -> tuple[tuple[type, ...], tuple[str, ...], bool, bool]:
+    """Take an annotation apart into kinds, choices, multiple and optional."""
+    kinds: list[type] = []
+    choices: list[str] = []
+    multiple = optional = False
+    union = typing.get_origin(annotation) in (typing.Union, types.UnionType)
+    for part in typing.get_args(annotation) if union else (annotation,):
+        origin = typing.get_origin(part)
+        if part is type(None):
+            optional = True
+        elif origin is Literal:
+            choices.extend(map(str, typing.get_args(part)))
+        elif origin in (tuple, list):
+            multiple = True
+            inner, words, _, _ = _annotation(typing.get_args(part)[0])
+            kinds.extend(inner)
+            choices.extend(words)
+        elif part in (object, Any):
+            return (object,), (), False, True
+        elif part in _KINDS:
+            kinds.append(part)
+        elif isinstance(part, type) and issubclass(part, os.PathLike):
+            kinds.append(str)
+        else:
+            raise TypeError(f"{part!r} is no type of option; use int, float, bool, str, Literal or a tuple of them")
+    return tuple(kinds), tuple(choices), multiple, optional
+
+
+def describe(options: type) -> tuple[OptionSpec, ...]:
+    """Describe the options of a dataclass, in the order in which they are declared.
+
+    Raises
+    ------
+    TypeError
+        If `options` is no dataclass, or a field's annotation is no type of option.
+    """
+    if not (isinstance(options, type) and is_dataclass(options)):
+        raise TypeError(f"{options!r} is no dataclass")
+    hints = typing.get_type_hints(options)
+    return tuple(_describe_field(f, hints[f.name]) for f in fields(options) if f.init)
+
+
+def _describe_field(f: Field, hint: Any) -> OptionSpec:
+    kinds, choices, multiple, optional = _annotation(hint)
+    default = f.default
+    if default is MISSING and f.default_factory is not MISSING:
+        default = f.default_factory()
+    meta = {name: f.metadata.get(name) for name in ("metavar", "minimum", "maximum", "above", "below")}
+    return OptionSpec(f.name, kinds, choices, multiple, optional, default, help=f.metadata.get("help", ""), **meta)
+
+
+def build(options: type, values: Mapping[str, Any]) -> Any:
+    """Make an instance of an Options dataclass from `values`, each checked.
+
+    Raises
+    ------
+    OptionError
+        For a name that is no option (with the nearest one), a missing value, or a value out of bounds.
+    """
+    specs = {spec.name: spec for spec in describe(options)}
+    for name in values:
+        if name not in specs:
+            near = did_you_mean(name, specs) or f" It has: {', '.join(specs) or 'none'}."
+            raise OptionError(name, f"is no option here.{near}")
+    checked = {name: specs[name].check(value) for name, value in values.items()}
+    for spec in specs.values():
+        if spec.required and spec.name not in checked:
+            raise OptionError(spec.name, f"is missing: give {spec.expects() or 'a value'}.")
+    return options(**checked)

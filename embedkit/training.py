@@ -1,0 +1,194 @@
+"""From the name of a source and of a trainer to a corpus and to Embeddings: the way through the house in two steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from embedkit.contracts import Run, Source, Trainer
+from embedkit.errors import OptionError, SourceError, did_you_mean
+from embedkit.options import OptionSpec, build, describe, option
+from embedkit.plugins import Plugins, load_plugins
+
+if TYPE_CHECKING:
+    from embedkit.corpus import Corpus
+    from embedkit.embeddings import Embeddings
+
+DEFAULT_TRAINER = "skipgram"
+
+
+@dataclass(frozen=True)
+class CorpusOptions:
+    """How sentences become a corpus."""
+
+    min_count: int = option(1, "Leave out tokens that occur less often than this.", minimum=1)
+    work_dir: str | None = option(None, "Folder for temporary files; the system's where not given.", metavar="DIR")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A source, a trainer and their checked options, ready to run."""
+
+    source: Source
+    trainer: type[Trainer]
+    corpus_options: CorpusOptions
+    trainer_options: Any
+    on_sample: bool
+
+    def read(self, run: Run | None = None) -> Corpus:
+        """Read the source's sentences once, into a corpus."""
+        return _read(self.source, self.corpus_options, run or Run())
+
+    def train(self, corpus: Corpus, run: Run | None = None) -> Embeddings:
+        """Learn vectors from the corpus and note in their config how they were made."""
+        learned = _learn(self.trainer, corpus, self.trainer_options, run or Run())
+        return learned.with_config(source=self.source.name, min_count=self.corpus_options.min_count)
+
+
+def option_specs(source: type[Source], trainer: type[Trainer]) -> dict[str, list[OptionSpec]]:
+    """Return the options of the corpus, the source and the trainer under these headings, with the defaults in force."""
+    groups = {"corpus": CorpusOptions, "source": source.Options, "trainer": trainer.Options}
+    return {
+        heading: [_with_default(spec, source.defaults) for spec in describe(options)]
+        for heading, options in groups.items()
+    }
+
+
+def _with_default(spec: OptionSpec, defaults: Mapping[str, Any]) -> OptionSpec:
+    if spec.name not in defaults:
+        return spec
+    values = {f.name: getattr(spec, f.name) for f in fields(spec)}
+    return OptionSpec(**{**values, "default": defaults[spec.name]})
+
+
+def trainer_name(source: type[Source], given: str | None = None) -> str:
+    """Return the trainer asked for, else the one that the source prefers, else the default."""
+    return given or str(source.defaults.get("trainer", DEFAULT_TRAINER))
+
+
+def make_plan(
+    source: str | type[Source], trainer: str | None, values: Mapping[str, Any], plugins: Plugins | None = None
+) -> Plan:
+    """Give each option in `values` to whoever declares it, check them all, and make the source.
+
+    Raises
+    ------
+    OptionError
+        For an option that neither the corpus, the source nor the trainer has, or a value out of bounds.
+    SourceError
+        If the source needs input and has no sample to stand for it.
+    """
+    plugins = plugins or load_plugins()
+    source_class = plugins.source(source) if isinstance(source, str) else source
+    trainer_class = plugins.trainer(trainer_name(source_class, trainer))
+    specs = option_specs(source_class, trainer_class)
+    known = {spec.name for group in specs.values() for spec in group}
+    for name in values:
+        if name not in known:
+            near = did_you_mean(name, known) or f" There are: {', '.join(sorted(known))}."
+            whose = f"source {source_class.name!r} or of trainer {trainer_class.name!r}"
+            raise OptionError(name, f"is no option of {whose}.{near}")
+    made_source, on_sample = _make_source(source_class, values)
+    return Plan(
+        made_source,
+        trainer_class,
+        build(CorpusOptions, _values_for(specs["corpus"], values)),
+        build(trainer_class.Options, _values_for(specs["trainer"], values)),
+        on_sample,
+    )
+
+
+def _values_for(specs: list[OptionSpec], values: Mapping[str, Any]) -> dict[str, Any]:
+    defaults = {spec.name: spec.default for spec in specs if spec.default is not MISSING}
+    return defaults | {spec.name: values[spec.name] for spec in specs if spec.name in values}
+
+
+def _make_source(source: type[Source], values: Mapping[str, Any]) -> tuple[Source, bool]:
+    """Return the source, and whether its sample stands for input that was not given."""
+    specs = [_with_default(spec, source.defaults) for spec in describe(source.Options)]
+    chosen = {spec.name: values[spec.name] for spec in specs if spec.name in values}
+    takes_input = any(spec.name == "input" for spec in specs)
+    given = chosen.get("input")
+    missing = given is None or (isinstance(given, tuple | list) and not given)
+    on_sample = False
+    if takes_input and missing:
+        chosen.pop("input", None)
+        sample = source.sample()
+        if sample is not None:
+            chosen["input"], on_sample = sample, True
+        elif any(spec.name == "input" and spec.required for spec in specs):
+            raise SourceError(f"source {source.name!r} has no sample of its own: say what to read with --input.")
+    return source(build(source.Options, _values_for(specs, chosen))), on_sample
+
+
+def _read(source: Source, options: CorpusOptions, run: Run) -> Corpus:
+    from embedkit.corpus import Corpus
+
+    work_dir = Path(options.work_dir) if options.work_dir else None
+    return Corpus.from_source(source, min_count=options.min_count, work_dir=work_dir, run=run)
+
+
+def _learn(trainer: type[Trainer], corpus: Corpus, options: Any, run: Run) -> Embeddings:
+    learned = trainer().train(corpus, options, run)
+    settings = {spec.name: getattr(options, spec.name) for spec in describe(trainer.Options)}
+    return learned.with_config(trainer=trainer.name, options=settings)
+
+
+def read(
+    source: str | type[Source], *, plugins: Plugins | None = None, run: Run | None = None, **options: Any
+) -> Corpus:
+    """Read a source into a corpus.
+
+    Parameters
+    ----------
+    source
+        The name of a registered source, or a class derived from `Source`.
+    options
+        The source's options, and `min_count` and `work_dir`.
+
+    Examples
+    --------
+    >>> corpus = embedkit.read("text", input="wiki.txt", min_count=5)
+    """
+    return make_plan(source, None, options, plugins).read(run)
+
+
+def train(
+    source: str | type[Source] | Corpus,
+    trainer: str | None = None,
+    *,
+    plugins: Plugins | None = None,
+    run: Run | None = None,
+    **options: Any,
+) -> Embeddings:
+    """Read a source and learn vectors from it.
+
+    Parameters
+    ----------
+    source
+        The name of a registered source, a class derived from `Source`, or a corpus that was read before.
+    trainer
+        The name of a registered trainer; the one that the source prefers where None.
+    options
+        The options of source, corpus and trainer, under their names (`vector_size=100`).
+
+    Examples
+    --------
+    >>> emb = embedkit.train("text", "cbow", input="wiki.txt", vector_size=100)
+    """
+    if isinstance(source, str | type):
+        plan = make_plan(source, trainer, options, plugins)
+        return plan.train(plan.read(run), run)
+    return _train_on(source, trainer, options, plugins or load_plugins(), run or Run())
+
+
+def _train_on(
+    corpus: Corpus, trainer: str | None, options: Mapping[str, Any], plugins: Plugins, run: Run
+) -> Embeddings:
+    """Train on a corpus that was read before, with the defaults of the source it came from."""
+    chosen = plugins.trainer(trainer or str(corpus.defaults.get("trainer", DEFAULT_TRAINER)))
+    declared = {spec.name for spec in describe(chosen.Options)}
+    defaults = {name: value for name, value in corpus.defaults.items() if name in declared}
+    return _learn(chosen, corpus, build(chosen.Options, {**defaults, **options}), run)

@@ -61,7 +61,7 @@ def child(name: str, text: str, trainer: str, epochs: str, workers: str, model: 
             t=SETTINGS["sample"], minCount=SETTINGS["min_count"], epoch=int(epochs), thread=int(workers), maxn=0,
             lr=0.025 if trainer == "skipgram" else 0.05, verbose=0,
         )  # fmt: skip
-        words, counts = made.get_words(include_freq=True)
+        words = made.get_words()
         with open(model, "w", encoding="utf-8") as file:
             file.write(f"{len(words)} {SETTINGS['vector_size']}\n")
             for word in words:
@@ -70,7 +70,7 @@ def child(name: str, text: str, trainer: str, epochs: str, workers: str, model: 
         raise SystemExit(f"no peer {name!r}; there are gensim and fasttext")
 
 
-def load(model: Path):  # noqa: ANN201 - the import of embedkit belongs inside
+def load(model: Path):
     """Return the vectors of embedkit or of a peer as Embeddings."""
     import embedkit as library
 
@@ -136,7 +136,7 @@ def main() -> None:
     report(results, given)
 
 
-def report(results: dict[str, list[Measured]], given) -> None:  # noqa: ANN001 - argparse's namespace
+def report(results: dict[str, list[Measured]], given) -> None:
     """Print medians, ratios of medians and quality as Markdown, then everything measured as JSON."""
     base = median([m.wall for m in results["embedkit"]])
     rows = []

@@ -1,0 +1,63 @@
+"""Skip-gram with negative sampling: each token predicts the ones around it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from embedkit.contracts import Run, Trainer
+from embedkit.errors import OptionError
+from embedkit.options import option
+
+if TYPE_CHECKING:
+    from embedkit.corpus import Corpus
+    from embedkit.embeddings import Embeddings
+
+
+@dataclass(frozen=True)
+class NegativeSamplingOptions:
+    """What skip-gram and CBOW with negative sampling have in common."""
+
+    vector_size: int = option(100, "Numbers in a vector.", minimum=1, maximum=100_000)
+    window: int | Literal["sentence"] = option(
+        5, "Tokens of context on each side, or 'sentence' for all of it.", minimum=1, maximum=10_000
+    )
+    shrink_windows: bool = option(True, "Draw each window's size from 1 to WINDOW, so that near tokens count more.")
+    max_contexts: int = option(
+        20, "With the window 'sentence': draw so many contexts for each token where there are more.", minimum=1,
+        maximum=10_000,
+    )  # fmt: skip
+    negative: int = option(5, "Noise tokens for each true one.", minimum=1, maximum=1000)
+    ns_exponent: float = option(
+        0.75, "Draw noise by count to this power: 1 by frequency, 0 evenly, below 0 the rare ones more.",
+        minimum=-10, maximum=10,
+    )  # fmt: skip
+    sample: float = option(
+        1e-3, "Thin out tokens more frequent than about this share of the corpus; 0 keeps all.", minimum=0, maximum=1
+    )
+    alpha: float = option(0.025, "Learning rate at the start.", above=0, maximum=100)
+    min_alpha: float = option(0.0001, "Learning rate at the end; it falls linearly.", minimum=0, maximum=100)
+    epochs: int = option(5, "Passes over the corpus.", minimum=1, maximum=1_000_000)
+    workers: int | None = option(
+        None, "Threads. Without it, all cores, but one below 2 million tokens, so that results repeat.", minimum=1,
+        maximum=1024,
+    )  # fmt: skip
+    seed: int = option(1, "Seed of all that is drawn; with one worker the same seed gives the same bits.", minimum=0)
+
+    def __post_init__(self) -> None:
+        """Check what concerns two options at once."""
+        if self.min_alpha > self.alpha:
+            raise OptionError("min_alpha", f"must not exceed alpha; got {self.min_alpha:g} above {self.alpha:g}.")
+
+
+class SkipGram(Trainer):
+    """Skip-gram with negative sampling: each token predicts its context (Word2Vec, item2vec)."""
+
+    name = "skipgram"
+    Options = NegativeSamplingOptions
+
+    def train(self, corpus: Corpus, options: NegativeSamplingOptions, run: Run) -> Embeddings:
+        """Learn from pairs of token and context, and noise (Mikolov et al. 2013, arXiv 1310.4546, equation 4)."""
+        from embedkit.trainers.word2vec import learn
+
+        return learn(corpus, options, run, "skipgram")

@@ -1,0 +1,112 @@
+"""Workers that race: threads on their own parts of a corpus, changing shared vectors without locks.
+
+That this converges when updates are sparse is shown by Recht et al. 2011 (Hogwild!, arXiv 1106.5730).
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import Protocol
+
+from embedkit.contracts import Run
+from embedkit.embeddings import Embeddings
+
+_ALONE_BELOW = 2_000_000
+_LOOK_EVERY = 0.25
+_COMPILING_AFTER = 0.7
+
+
+class Worker(Protocol):
+    """Goes once over its part of the corpus, a piece at a time.
+
+    Attributes
+    ----------
+    done
+        Tokens gone over in this epoch.
+    loss, pairs
+        Summed loss of this epoch, and over how many pairs.
+    """
+
+    done: int
+    loss: float
+    pairs: float
+
+    def begin(self, epoch: int) -> None:
+        """Go back to the part's start."""
+
+    def advance(self) -> bool:
+        """Go over the next piece, a fraction of a second's work; False when the part is done."""
+
+
+@dataclass
+class Race:
+    """Epochs of workers side by side.
+
+    Attributes
+    ----------
+    workers
+        One a thread.
+    n_tokens
+        Tokens in an epoch, all parts together.
+    snapshot
+        Gives what has been learned so far.
+    """
+
+    workers: Sequence[Worker]
+    n_tokens: int
+    snapshot: Callable[[], Embeddings]
+
+    def run(self, epochs: int, run: Run) -> list[float]:
+        """Run the epochs, or fewer where `run` says so; return the mean loss of each."""
+        losses: list[float] = []
+        for epoch in range(epochs):
+            for worker in self.workers:
+                worker.begin(epoch)
+            self._epoch(epoch, epochs, run)
+            losses.append(self._loss())
+            if not run.epoch_done(losses[-1], self.snapshot):
+                break
+        return losses
+
+    def _epoch(self, epoch: int, epochs: int, run: Run) -> None:
+        stop = threading.Event()
+
+        def work(worker: Worker) -> None:
+            while not stop.is_set() and worker.advance():
+                pass
+
+        with ThreadPoolExecutor(len(self.workers)) as pool:
+            working = {pool.submit(work, worker) for worker in self.workers}
+            try:
+                while working:
+                    finished, working = wait(working, timeout=_LOOK_EVERY)
+                    for future in finished:
+                        future.result()
+                    done = epoch * self.n_tokens + sum(worker.done for worker in self.workers)
+                    run.progress(done, epochs * self.n_tokens, loss=self._loss(), snapshot=self.snapshot)
+            finally:
+                stop.set()
+
+    def _loss(self) -> float:
+        pairs = sum(worker.pairs for worker in self.workers)
+        return sum(worker.loss for worker in self.workers) / pairs if pairs else 0.0
+
+
+def n_workers(asked: int | None, n_tokens: int) -> int:
+    """Return how many threads to use: as asked, else one for a small corpus, so that its result repeats, else all cores."""
+    if asked is not None:
+        return asked
+    return 1 if n_tokens < _ALONE_BELOW else len(os.sched_getaffinity(0))
+
+
+def warm_up(compile_kernels: Callable[[], object], run: Run) -> None:
+    """Call the kernels on nothing, so that they are compiled or loaded, and say so if that takes a while."""
+    with ThreadPoolExecutor(1) as pool:
+        compiling = pool.submit(compile_kernels)
+        if not wait([compiling], timeout=_COMPILING_AFTER).done:
+            run.say("Compiling for this machine; only the first training after installation waits for it.")
+        compiling.result()

@@ -1,0 +1,103 @@
+"""The source itself: its options, and from them to batches of sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import embedkit
+
+if TYPE_CHECKING:
+    from embedkit_text.files import TextFile
+
+_BLOCK_SIZE = 1 << 20
+
+
+class Text(embedkit.Source):
+    r"""Text in any script, from files, folders or a pipe.
+
+    With tokenizer `word`, tokens are what `re.findall(word_pattern(), unicodedata.normalize("NFC", text).lower())`
+    finds: a letter, digit or underscore (`\w`), then any number of those, of combining marks (vowel signs of
+    Devanagari or Thai, which `\w` alone would cut words at) and of zero-width joiners and non-joiners. With
+    `whitespace`, tokens are what lies between white space (`\S+`); with `regex`, what `pattern` finds in each line.
+    All of them see the text in normal form C, lower-cased unless `lowercase` is off.
+    """
+
+    name = "text"
+    defaults: ClassVar[dict[str, Any]] = {"trainer": "skipgram", "min_count": 5}
+
+    @dataclass(frozen=True)
+    class Options:
+        """What to read and how to cut it."""
+
+        input: object = embedkit.option(
+            (),
+            "Files (.gz, .bz2, .xz and .zst too), folders, globs, or - for standard input; "
+            "from Python also an open file.",
+            metavar="PATH",
+        )
+        sentence: Literal["line", "document"] = embedkit.option(
+            "line", "What is one sentence: a line, or a document, that is a whole file."
+        )
+        tokenizer: Literal["word", "whitespace", "regex"] = embedkit.option(
+            "word", "What is a token: a word of any script, what white space parts, or what --pattern finds."
+        )
+        pattern: str | None = embedkit.option(
+            None,
+            "Regular expression (Python's) for --tokenizer regex; sees a line at a time, lower-cased if it is to be.",
+            metavar="REGEX",
+        )
+        lowercase: bool = embedkit.option(True, "Lower-case the text.")
+        encoding: str = embedkit.option(
+            "utf-8", "How the files are encoded, such as cp949; a byte-order mark needs no telling.", metavar="NAME"
+        )
+
+    def __init__(self, options: Any) -> None:
+        """Check what needs no file, so that a mistake shows before anything is read."""
+        from embedkit_text.decoding import check_encoding
+        from embedkit_text.patterns import check_pattern
+
+        super().__init__(options)
+        self._starts: dict[int, int | None] = {}
+        check_encoding(options.encoding)
+        check_pattern(options.tokenizer, options.pattern)
+
+    def batches(self) -> Iterator[embedkit.SentenceBatch]:
+        """Yield the sentences in columns, in blocks of some megabytes; a long line goes on from batch to batch.
+
+        Raises
+        ------
+        embedkit.SourceError
+            For input that is missing, unreadable, damaged, binary, wrongly encoded, or holds no token at all.
+        """
+        from embedkit_text.batching import ahead, make_batches
+        from embedkit_text.files import find_files
+        from embedkit_text.tokenizers import make_tokenizer
+
+        self.dropped.clear()
+        options = self.options
+        files = find_files(options.input, self.dropped, self._starts)
+        tokenizer = make_tokenizer(options.tokenizer, options.pattern, options.lowercase, options.sentence)
+        batches = make_batches(files, tokenizer, options.encoding, _BLOCK_SIZE, self.dropped)
+        found = False
+        for batch in ahead(batches) if all(file.on_disk for file in files) else batches:
+            found = True
+            yield batch
+        if not found:
+            raise embedkit.SourceError(self._nothing_in(files))
+
+    def _nothing_in(self, files: list[TextFile]) -> str:
+        where = files[0].name if len(files) == 1 else f"the {len(files)} files"
+        if self.dropped["empty files"] == len(files):
+            return f"{where} {'is' if len(files) == 1 else 'are'} empty: give text to read with --input."
+        if self.options.tokenizer == "regex":
+            return f"--pattern {self.options.pattern!r} finds nothing in {where}."
+        return f"{where} {'holds' if len(files) == 1 else 'hold'} no words, only white space or punctuation."
+
+    @classmethod
+    def sample(cls) -> Any:
+        """Return English and Korean sentences with a known structure, as an open file."""
+        from embedkit_text.sample import make_sample
+
+        return make_sample()

@@ -1,0 +1,242 @@
+"""From what `input` names to files that can be opened: folders, globs, standard input, compression, encoding."""
+
+from __future__ import annotations
+
+import bz2
+import codecs
+import glob
+import gzip
+import io
+import itertools
+import lzma
+import os
+import shutil
+import sys
+import tempfile
+import weakref
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from embedkit import OptionError, SourceError
+
+TEXT = (".csv", ".tsv", ".dat", ".txt", ".data", ".inter")
+JSON = (".jsonl", ".ndjson", ".json")
+PACKED = (".gz", ".bz2", ".xz", ".zst")
+HEAD = 1 << 16
+_BLOCK = 1 << 22
+_NUMBERS = itertools.count()
+_MAGIC = {b"\x1f\x8b": ".gz", b"BZh": ".bz2", b"\xfd7zXZ": ".xz", b"\x28\xb5\x2f\xfd": ".zst"}
+
+
+@dataclass(frozen=True)
+class File:
+    """A file to read.
+
+    Attributes
+    ----------
+    path
+        Where it lies.
+    name
+        What messages call it.
+    kind
+        `text`, `json` or `parquet`.
+    packed
+        Its compression, as an ending (`.gz`), or an empty string.
+    """
+
+    path: Path
+    name: str
+    kind: str
+    packed: str
+
+    def open(self) -> IO[bytes]:
+        """Open it for reading, unpacked."""
+        openers: dict[str, Any] = {"": open, ".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+        if self.packed == ".zst":
+            import pyarrow as pa
+
+            return pa.input_stream(str(self.path), compression="zstd")  # type: ignore[no-any-return]
+        return openers[self.packed](self.path, "rb")  # type: ignore[no-any-return]
+
+    def open_text(self) -> IO[str]:
+        """Open it for reading as UTF-8, unpacked, line ends as they are."""
+        stream: Any = self.open()
+        return io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
+
+    def blocks(self, size: int = _BLOCK) -> Iterator[bytes]:
+        """Yield its bytes, unpacked, in blocks of at most `size`."""
+        try:
+            with self.open() as stream:
+                while block := stream.read(size):
+                    yield block
+        except (EOFError, lzma.LZMAError, OSError) as error:
+            raise SourceError(f"{self.name} cannot be read: {_reason(error)}.") from error
+
+    def head(self) -> bytes:
+        """Return its first bytes, unpacked; refuse an empty file."""
+        head = next(self.blocks(HEAD), b"")
+        if not head.strip():
+            raise SourceError(f"{self.name} is empty.")
+        return head
+
+
+@dataclass
+class Inputs:
+    """What there is to read: files, or one Arrow table. Spooled standard input goes when this goes."""
+
+    files: list[File] = field(default_factory=list)
+    table: Any = None
+
+
+def find_inputs(given: Any, layout: str) -> Inputs:
+    """Return what `given` names: paths, globs and folders, `-`, a DataFrame or an Arrow table.
+
+    Raises
+    ------
+    SourceError
+        If a path does not exist, cannot be read, or holds nothing that can be.
+    """
+    if given is None or (isinstance(given, tuple | list) and not given):
+        raise SourceError("there is nothing to read: name a file with --input.")
+    if not isinstance(given, str | os.PathLike | tuple | list):
+        from embedkit_sessions.frames import to_arrow
+
+        return Inputs(table=to_arrow(given))
+    inputs = Inputs()
+    for path in [given] if isinstance(given, str | os.PathLike) else given:
+        if isinstance(path, str | os.PathLike):
+            inputs.files.extend(_find(os.fspath(path), layout, inputs))
+        elif len(given) == 1:  # type: ignore[arg-type]
+            return find_inputs(path, layout)
+        else:
+            raise SourceError(f"input takes paths or one table; got {type(path).__name__} among several.")
+    return inputs
+
+
+def _find(path: str, layout: str, owner: Inputs) -> list[File]:
+    if path == "-":
+        return [_spool(owner)]
+    expanded = Path(path).expanduser()
+    if expanded.is_dir():
+        endings = TEXT if layout == "lines" else (*TEXT, *JSON, ".parquet")
+        found = sorted(
+            p for p in expanded.iterdir() if p.is_file() and _ending(p) in endings and not p.name.startswith(".")
+        )
+        if not found:
+            raise SourceError(
+                f"folder {path} holds no file to read: they end in {', '.join(endings)} (or these and .gz)."
+            )
+        return [_file(p, p.name) for p in found]
+    if expanded.exists():
+        return [_file(expanded, expanded.name)]
+    matches = sorted(p for p in glob.glob(str(expanded), recursive=True) if Path(p).is_file())
+    if not matches:
+        raise SourceError(
+            f"{path} does not exist; check the path."
+            if not glob.has_magic(path)
+            else f"no file matches {path}; check the pattern."
+        )
+    return [_file(Path(p), Path(p).name) for p in matches]
+
+
+def _ending(path: Path) -> str:
+    """Return a file's ending without that of its compression."""
+    suffix = path.suffix.lower()
+    return Path(path.stem).suffix.lower() if suffix in PACKED else suffix
+
+
+def _file(path: Path, name: str) -> File:
+    """Tell a file's kind by its ending, and by its first bytes where the ending tells nothing."""
+    if not path.is_file():
+        raise SourceError(f"{name} is no regular file.")
+    try:
+        with open(path, "rb") as stream:
+            magic = stream.read(8)
+    except OSError as error:
+        raise SourceError(f"{name} cannot be read: {_reason(error)}.") from error
+    packed = next((ending for start, ending in _MAGIC.items() if magic.startswith(start)), "")
+    if not packed and path.suffix.lower() in PACKED and magic:
+        raise SourceError(f"{name} is not compressed as its ending says; rename it or pack it anew.")
+    ending = _ending(path)
+    file = File(path, name, "text", packed)
+    if ending == ".parquet" or magic.startswith(b"PAR1"):
+        return File(path, name, "parquet", packed)
+    if ending in JSON or (ending not in TEXT and file.head().lstrip()[:1] in (b"{", b"[")):
+        return File(path, name, "json", packed)
+    return file
+
+
+def _spool(owner: Inputs) -> File:
+    """Write standard input to a file of our own, removed with `owner`: it can be read only once."""
+    folder = tempfile.mkdtemp(prefix="embedkit-stdin-")
+    weakref.finalize(owner, shutil.rmtree, folder, ignore_errors=True)
+    path = Path(folder, "stdin")
+    with open(path, "wb") as file:
+        shutil.copyfileobj(sys.stdin.buffer, file, _BLOCK)
+    if not path.stat().st_size:
+        raise SourceError("standard input is empty.")
+    return _file(path, "standard input")
+
+
+def text_encoding(file: File, given: str | None) -> str:
+    """Return the encoding of a text file: the one given, UTF-16 where its first bytes look so, else UTF-8.
+
+    Raises
+    ------
+    SourceError
+        If the file is binary.
+    OptionError
+        If Python knows no encoding of the name given.
+    """
+    if given is not None:
+        try:
+            return codecs.lookup(given).name
+        except LookupError as error:
+            raise OptionError(
+                "encoding", f"{given!r} is not known; use a name such as utf-8, cp949, latin-1."
+            ) from error
+    head = file.head()
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    if b"\0" not in head:
+        return "utf-8"
+    even, odd = head[0::2].count(0), head[1::2].count(0)
+    if min(even, odd) == 0 and max(even, odd) > len(head) // 5:
+        return "utf-16-le" if odd else "utf-16-be"
+    raise SourceError(f"{file.name} is binary, not text; unpack or convert it, or name its --encoding.")
+
+
+def transcoded(file: File, encoding: str, folder: Path) -> File:
+    """Return the file as plain UTF-8, written into `folder` block by block."""
+    target = folder / f"{next(_NUMBERS)}.plain"
+    decoder = codecs.getincrementaldecoder(encoding)()
+    line = 1
+    with open(target, "wb") as out:
+        for block in _ended(file.blocks()):
+            try:
+                text = decoder.decode(block, final=not block)
+            except UnicodeDecodeError as error:
+                line += bytes(error.object[: error.start]).decode(encoding, "replace").count("\n")
+                raise wrong_encoding(file.name, line, encoding) from error
+            line += text.count("\n")
+            out.write(text.encode())
+    return File(target, file.name, file.kind, "")
+
+
+def _ended(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    yield from blocks
+    yield b""
+
+
+def wrong_encoding(name: str, line: int, encoding: str) -> SourceError:
+    """Return the error for text that is not in the encoding it is read in."""
+    return SourceError(
+        f"{name}, line {line}: the text is not {encoding}; name its --encoding, such as cp949 or latin-1."
+    )
+
+
+def _reason(error: BaseException) -> str:
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return " ".join(text.split()).rstrip(".")

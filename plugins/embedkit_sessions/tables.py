@@ -1,0 +1,253 @@
+"""Tables through DuckDB: what columns they have, and their rows as Arrow batches of raw values."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import re
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from embedkit import SourceError
+from embedkit_sessions import dialects
+from embedkit_sessions.inputs import HEAD, File, text_encoding, transcoded, wrong_encoding
+
+BATCH_ROWS = 1 << 20
+MEMORY = "1GB"
+_NUMBERS = itertools.count()
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table ready to be read.
+
+    Attributes
+    ----------
+    name
+        What messages call it.
+    file
+        The file behind it, as plain or natively packed UTF-8; None for a table in memory.
+    columns, types
+        Its columns' names, and their DuckDB types (text and JSON: all `VARCHAR`).
+    header
+        Whether its columns have names of their own.
+    relation
+        What stands after FROM.
+    identifiers
+        Its columns' names in the relation, quoted.
+    dialect
+        How a delimited text is read, with its first rows; None for other kinds.
+    """
+
+    name: str
+    file: File | None
+    columns: list[str]
+    types: list[str]
+    header: bool
+    relation: str
+    identifiers: list[str]
+    dialect: dialects.Dialect | None = None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The options that say how files are read."""
+
+    delimiter: str | None = None
+    header: bool | None = None
+    quoting: bool | None = None
+    encoding: str | None = None
+    drop_bad: bool = False
+    named: bool = False
+
+
+def connect(folder: Path) -> duckdb.DuckDBPyConnection:
+    """Return a database in memory that spills into `folder`, is limited in memory and loads nothing by itself."""
+    config = {
+        "memory_limit": MEMORY,
+        "threads": str(
+            max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+        ),
+        "temp_directory": str(folder / "duckdb"),
+        "autoinstall_known_extensions": "false",
+        "autoload_known_extensions": "false",
+    }
+    connection = duckdb.connect(":memory:", config=config)
+    connection.execute("SET timezone = 'UTC'")
+    connection.execute("SET enable_progress_bar = false")
+    return connection
+
+
+def quoted(name: str) -> str:
+    """Return a name as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """Return text as an SQL literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def is_nested(kind: str) -> bool:
+    """Tell whether a DuckDB type holds several values in one."""
+    return kind.endswith("]") or kind.startswith(("STRUCT", "MAP", "UNION"))
+
+
+def value_at(connection: duckdb.DuckDBPyConnection, table: Table, position: int, row: int) -> str:
+    """Return what a column holds in a row (from 0), as text."""
+    sql = f"SELECT CAST({table.identifiers[position]} AS VARCHAR) FROM {table.relation} LIMIT 1 OFFSET {row}"
+    found = connection.execute(sql).fetchone()
+    return str(found[0]) if found else ""
+
+
+def open_table(connection: duckdb.DuckDBPyConnection, file: File, folder: Path, reading: Reading) -> Table:
+    """Return what DuckDB needs to read a file, and what columns it has.
+
+    Raises
+    ------
+    SourceError
+        If the file is empty, binary, damaged or of one column.
+    """
+    if file.kind != "parquet":
+        encoding = text_encoding(file, reading.encoding)
+        if encoding not in ("utf-8", "ascii") or file.packed in (".bz2", ".xz"):
+            file = transcoded(file, encoding, folder)
+    elif file.packed:
+        raise SourceError(f"{file.name} is a packed Parquet file; unpack it first (Parquet is compressed in itself).")
+    # A link of our own name: DuckDB would take * and [ in a path for a glob, and its ending for a compression.
+    link = folder / f"{next(_NUMBERS)}.link{file.packed}"
+    link.symlink_to(file.path.resolve())
+    if file.kind == "text":
+        return _text(file, link, reading)
+    if file.kind == "json":
+        return _json(connection, file, link)
+    return _described(connection, file.name, f"read_parquet({literal(str(link))})", file)
+
+
+def memory_table(connection: duckdb.DuckDBPyConnection, table: pa.Table) -> Table:
+    """Return an Arrow table as one that can be read."""
+    connection.register("given", table)
+    return _described(connection, "the table", "given", None)
+
+
+def _text(file: File, link: Path, reading: Reading) -> Table:
+    try:
+        head = file.head()
+        text = head.decode("utf-8-sig") if len(head) < HEAD else head.rpartition(b"\n")[0].decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise wrong_encoding(file.name, 1 + head[: error.start].count(b"\n"), "utf-8") from error
+    delimiter = reading.delimiter or ("tab" if ".tsv" in file.name.lower() else None)
+    dialect = dialects.sniff(
+        file.name, text, delimiter=delimiter, header=reading.header, quoting=reading.quoting, named=reading.named
+    )
+    names = [f"c{i}" for i in range(len(dialect.columns))]
+    settings = {
+        "auto_detect": "false",
+        "header": str(dialect.header).lower(),
+        "delim": literal(dialect.delimiter),
+        "quote": "'\"'" if dialect.quoting else "''",
+        "escape": "'\"'" if dialect.quoting else "''",
+        "columns": "{" + ", ".join(f"'{n}': 'VARCHAR'" for n in names) + "}",
+    }
+    if reading.drop_bad:
+        settings |= {"store_rejects": "true", "rejects_limit": "0"}
+    call = f"read_csv({literal(str(link))}, {', '.join(f'{k} = {v}' for k, v in settings.items())})"
+    types = ["VARCHAR"] * len(names)
+    return Table(file.name, file, dialect.columns, types, dialect.header, call, names, dialect)
+
+
+def _json(connection: duckdb.DuckDBPyConnection, file: File, link: Path) -> Table:
+    path = literal(str(link))
+    shape = "array" if file.head().lstrip()[:1] == b"[" else "newline_delimited"
+    table = _described(connection, file.name, f"read_json({path}, format = '{shape}')", file)
+    if table.columns == ["json"]:
+        raise _bad_json(file) or SourceError(
+            f'{file.name} holds no JSON objects; each row must be an object such as {{"user": 1, "item": 2}}.'
+        )
+    # Read as text, so that 007 in quotes stays 007 and 7 stays 7.
+    columns = "{" + ", ".join(f"{literal(c)}: 'VARCHAR'" for c in table.columns) + "}"
+    relation = f"read_json({path}, format = '{shape}', columns = {columns})"
+    return replace(table, relation=relation, types=[kind if is_nested(kind) else "VARCHAR" for kind in table.types])
+
+
+def _described(connection: duckdb.DuckDBPyConnection, name: str, relation: str, file: File | None) -> Table:
+    try:
+        rows = connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
+    except duckdb.Error as error:
+        raise explain(error, name, file) from error
+    columns = [row[0] for row in rows]
+    return Table(name, file, columns, [row[1] for row in rows], True, relation, [quoted(c) for c in columns])
+
+
+def stream(
+    connection: duckdb.DuckDBPyConnection, table: Table, expressions: dict[str, str]
+) -> Generator[pa.RecordBatch, None, None]:
+    """Yield the rows in their order, a column an expression, in batches of about a million."""
+    select = ", ".join(f"{sql} AS {quoted(name)}" for name, sql in expressions.items())
+    try:
+        reader = connection.sql(f"SELECT {select} FROM {table.relation}").to_arrow_reader(BATCH_ROWS)
+        yield from reader
+    except (duckdb.Error, pa.ArrowException, OSError) as error:
+        raise explain(error, table.name, table.file) from error
+
+
+def rejected(connection: duckdb.DuckDBPyConnection) -> int:
+    """Return how many lines DuckDB passed over as unreadable in the files read so far with `drop_bad`."""
+    try:
+        row = connection.execute(
+            "SELECT count(*) FROM (SELECT DISTINCT scan_id, file_id, line FROM reject_errors)"
+        ).fetchone()
+    except duckdb.CatalogException:
+        return 0
+    return int(row[0]) if row else 0
+
+
+def explain(error: Exception, name: str, file: File | None) -> SourceError:
+    """Return DuckDB's error in one line, with file and line number where it knows them."""
+    text = str(error)
+    found = re.search(r"CSV Error on Line: (\d+)", text)
+    where = f"{name}, line {found[1]}" if found else name
+    drop = "mend it, or leave such rows out with --bad-rows drop"
+    if widths := re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", text):
+        return SourceError(f"{where}: {widths[2]} columns where there should be {widths[1]}; {drop}.")
+    if "unterminated quote" in text:
+        return SourceError(
+            f"{where}: a quotation mark is not closed or stands inside a value; {drop}, or use --no-quoting."
+        )
+    if "utf-8" in text.lower() or "invalid unicode" in text.lower():
+        return (
+            wrong_encoding(name, int(found[1]), "utf-8")
+            if found
+            else SourceError(f"{name}: the text is not utf-8; name its --encoding, such as cp949 or latin-1.")
+        )
+    if "state machine" in text:
+        return SourceError(
+            f"{name} mixes line ends (LF and CRLF) or has stray quotation marks; make them one, or use --no-quoting."
+        )
+    if "maximum line size" in text.lower():
+        return SourceError(f"{where}: the line is longer than 2 MB; is it a quotation mark that is not closed?")
+    if file is not None and file.kind == "json" and (bad := _bad_json(file)):
+        return bad
+    reason = re.sub(r"^[A-Z][A-Za-z ]*Error: ", "", text.splitlines()[0])
+    reason = re.sub(r"'[^']*\.link[^']*'|\"[^\"]*\.link[^\"]*\"|\S*\.link\S*", name, reason)
+    return SourceError(f"{where} cannot be read: {reason.rstrip('.')}.")
+
+
+def _bad_json(file: File) -> SourceError | None:
+    """Find the first line that is no JSON object, as DuckDB does not say where it lies; None in an array."""
+    if file.head().lstrip()[:1] == b"[":
+        return None
+    with file.open() as stream:
+        for number, line in enumerate(stream, 1):
+            try:
+                value = json.loads(line) if line.strip() else {}
+            except (ValueError, UnicodeDecodeError):
+                value = None
+            if not isinstance(value, dict):
+                return SourceError(f"{file.name}, line {number}: no JSON object; mend the line, or take it out.")
+    return None

@@ -91,6 +91,8 @@ class Source:
     dropped
         What this source left out while it was last read, and how often: `{"rows without a user": 3}`.
         It is shown to the user, as nothing is dropped in silence.
+    notes
+        What this source found out about its input while it was last read (which column is which), a line each.
     """
 
     name: ClassVar[str]
@@ -106,6 +108,7 @@ class Source:
     def __init__(self, options: Any) -> None:
         self.options = options
         self.dropped: Counter[str] = Counter()
+        self.notes: list[str] = []
 
     def sentences(self) -> Iterable[Sentence]:
         """Yield the sentences; called again, yield them again."""
@@ -254,7 +257,7 @@ class History:
         import numpy as np
 
         rows = np.asarray(rows, dtype=np.int64)
-        lengths = (self.indptr[1:] - self.indptr[:-1])[rows]
+        lengths = self.indptr[rows + 1] - self.indptr[rows]
         indptr = np.concatenate(([0], np.cumsum(lengths)))
         entries = np.repeat(self.indptr[rows] - indptr[:-1], lengths) + np.arange(indptr[-1])
         return History(

@@ -1,0 +1,400 @@
+"""The immutable value that training gives and that everything later asks."""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
+
+import numpy as np
+
+from embedkit import scoring
+from embedkit.contracts import History, QueryContext
+from embedkit.embeddings import checks, lookup, recommending
+from embedkit.embeddings.lookup import Filters, Pairs, RecommendOptions, Tokens
+from embedkit.embeddings.results import Block, Explanation, block_of
+from embedkit.errors import EmbedkitError
+from embedkit.names import Names
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from embedkit.corpus import Corpus
+
+
+class Embeddings:
+    """Vectors with names. Nothing in it changes once it is made; its arrays are read-only.
+
+    Parameters
+    ----------
+    tokens
+        Distinct strings.
+    vectors
+        float32 (n_tokens × vector_size), the input side: for similarity and for building queries.
+    counts
+        int64 (n_tokens), how often each token occurred.
+    labels
+        A name to show for each token; an empty one for none.
+    context_vectors
+        float32 (n_tokens × vector_size), what queries are dotted with; `vectors` serve where None.
+    keys
+        Distinct strings: users, documents. They may share names with tokens.
+    key_vectors
+        float32 (n_keys × vector_size), vectors that were learned for keys.
+    histories
+        The tokens of each key, row r those of key r, in order of time.
+    query
+        The name of the query builder that makes a vector of a history.
+    arrays
+        Further arrays by name, for query builders and trainers.
+    config
+        How the vectors were made; fit for JSON.
+    losses
+        The mean loss of each epoch.
+
+    Raises
+    ------
+    EmbedkitError
+        If the parts do not fit together.
+    """
+
+    def __init__(
+        self,
+        tokens: Names | Iterable[str],
+        vectors: np.ndarray,
+        *,
+        counts: np.ndarray | None = None,
+        labels: Names | Iterable[str] | None = None,
+        context_vectors: np.ndarray | None = None,
+        keys: Names | Iterable[str] | None = None,
+        key_vectors: np.ndarray | None = None,
+        histories: History | None = None,
+        query: str = "mean",
+        arrays: Mapping[str, np.ndarray] | None = None,
+        config: Mapping[str, Any] | None = None,
+        losses: Iterable[float] = (),
+    ) -> None:
+        self.tokens = checks.as_names(tokens, "tokens")
+        n = len(self.tokens)
+        self.vectors = checks.as_matrix(vectors, "vectors", n)
+        width = self.vectors.shape[1]
+        self.context_vectors = checks.as_optional_matrix(context_vectors, "context_vectors", n, "tokens", width)
+        self.counts = None if counts is None else checks.as_array(counts, "counts", np.int64, n)
+        self.labels = checks.as_labels(labels, n)
+        if keys is None and (key_vectors is not None or histories is not None):
+            raise EmbedkitError("key_vectors and histories need the names of their keys: give keys.")
+        self.keys = None if keys is None else checks.as_names(keys, "keys")
+        n_keys = len(self.keys or ())
+        self.key_vectors = checks.as_optional_matrix(key_vectors, "key_vectors", n_keys, "keys", width)
+        self.histories = checks.as_histories(histories, n_keys, n)
+        self.query = query
+        self.arrays: Mapping[str, np.ndarray] = checks.as_arrays(arrays)
+        self.config: Mapping[str, Any] = checks.as_config(config)
+        self.losses = tuple(float(loss) for loss in losses)
+
+    @classmethod
+    def from_corpus(
+        cls,
+        corpus: Corpus,
+        vectors: np.ndarray,
+        *,
+        context_vectors: np.ndarray | None = None,
+        key_vectors: np.ndarray | None = None,
+        query: str = "mean",
+        arrays: Mapping[str, np.ndarray] | None = None,
+        config: Mapping[str, Any] | None = None,
+        losses: Iterable[float] = (),
+    ) -> Embeddings:
+        """Make embeddings of vectors learned from `corpus`, with its names, counts and histories."""
+        return cls(
+            corpus.tokens,
+            vectors,
+            counts=corpus.counts,
+            labels=corpus.labels,
+            context_vectors=context_vectors,
+            keys=corpus.keys,
+            key_vectors=key_vectors,
+            histories=None if corpus.keys is None else corpus.histories(),
+            query=query,
+            arrays=arrays,
+            config=config,
+            losses=losses,
+        )
+
+    def with_config(self, **more: Any) -> Embeddings:
+        """Return the same embeddings with more noted in their config."""
+        changed = copy.copy(self)
+        vars(changed)["config"] = checks.as_config({**self.config, **more})
+        return changed
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write one `.safetensors` file; what is there stays whole until the new one is.
+
+        Raises
+        ------
+        ModelError
+            If the file cannot be written.
+        """
+        from embedkit.embeddings.file import save
+
+        save(self, path)
+
+    @property
+    def vector_size(self) -> int:
+        """How many numbers a vector has."""
+        return int(self.vectors.shape[1])
+
+    @property
+    def targets(self) -> np.ndarray:
+        """The vectors that a query is dotted with: `context_vectors`, or `vectors` where there are none."""
+        return self.vectors if self.context_vectors is None else self.context_vectors
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in vars(self):
+            raise AttributeError(f"embeddings do not change: {name} is set; make new ones.")
+        super().__setattr__(name, value)
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def __contains__(self, token: object) -> bool:
+        return token in self.tokens
+
+    def __repr__(self) -> str:
+        keys = "" if self.keys is None else f", {len(self.keys):,} keys"
+        return f"Embeddings({len(self):,} tokens × {self.vector_size}{keys})"
+
+    def __getitem__(self, token: str | Sequence[str]) -> np.ndarray:
+        """Return a token's vector (vector_size), or those of many tokens (n × vector_size)."""
+        rows = self.vectors[self._token_ids(token)]
+        return rows[0] if isinstance(token, str) else rows
+
+    def vector(self, token: str) -> np.ndarray:
+        """Return a token's vector, float32 (vector_size)."""
+        return self[token]
+
+    def key_vector(self, key: str) -> np.ndarray:
+        """Return the vector that was learned for a key, else the query built from its history."""
+        return self.key_queries(self._key_ids(key))[0]
+
+    def label(self, token: str) -> str:
+        """Return the name to show for a token: its label, or itself where it has none."""
+        if self.labels is None:
+            return token
+        return self.labels[int(self._token_ids(token)[0])] or token
+
+    def query_vectors(self, history: History) -> np.ndarray:
+        """Return what the model's query builder makes of histories: float32 (n × vector_size)."""
+        return recommending.build_queries(self, history)
+
+    def key_queries(self, rows: np.ndarray) -> np.ndarray:
+        """Return the query vectors of the keys at these rows: float32 (n × vector_size)."""
+        return recommending.key_queries(self, rows)
+
+    @property
+    def context(self) -> QueryContext:
+        """What a query builder may draw on."""
+        return QueryContext(self.vectors, self.targets, self.counts, self.arrays, self.config)
+
+    @overload
+    def recommend(self, keys: str, **options: Unpack[RecommendOptions]) -> Pairs: ...  # type: ignore[overload-overlap]
+    @overload
+    def recommend(self, keys: Iterable[str], **options: Unpack[RecommendOptions]) -> pd.DataFrame: ...
+    @overload
+    def recommend(self, *, history: Tokens, **options: Unpack[RecommendOptions]) -> Pairs: ...
+    def recommend(
+        self,
+        keys: str | Iterable[str] | None = None,
+        *,
+        history: Tokens | None = None,
+        topn: int = 10,
+        exclude: str | Iterable[str] = (),
+        only: str | Iterable[str] | None = None,
+        include_seen: bool = False,
+        fallback: Literal["popular"] | None = None,
+    ) -> Pairs | pd.DataFrame:
+        """Recommend tokens to a key, to many keys, or to whoever has this history.
+
+        Parameters
+        ----------
+        keys
+            A string: one key, answered by a list of (token, score). Many: answered by a DataFrame with the
+            columns `key, token, score`. Best first.
+        history
+            Tokens, oldest first; or a mapping of tokens to positive weights.
+        topn
+            How many; fewer come back only where fewer exist.
+        exclude, only
+            Tokens that may not, tokens that alone may be recommended.
+        include_seen
+            Whether tokens of the history may be recommended too.
+        fallback
+            `popular`: a key that is unknown or has no history gets the most frequent tokens, scored by counts.
+
+        Raises
+        ------
+        UnknownNameError
+            For a name that is not there, with the nearest ones.
+        """
+        options = recommending.Options(self, topn, exclude, only, include_seen, fallback)
+        if (keys is None) == (history is None):
+            raise EmbedkitError("recommend to a key or keys, or to a history: give one of the two.")
+        if history is not None:
+            return recommending.to_history(self, recommending.history_of(self, history), options).pairs()
+        if isinstance(keys, str):
+            return recommending.to_keys(self, [keys], options).pairs()
+        wanted = list(keys or ())
+        return recommending.to_frame(self, wanted, options)
+
+    def recommend_all(
+        self,
+        *,
+        topn: int = 10,
+        exclude: str | Iterable[str] = (),
+        only: str | Iterable[str] | None = None,
+        include_seen: bool = False,
+        fallback: Literal["popular"] | None = None,
+        batch: int = recommending.BATCH,
+    ) -> Iterator[Block]:
+        """Recommend to every key, `batch` keys at a time, so that memory does not grow with their number.
+
+        A key without a history gets no answer (`Block.unanswered` names it) unless there is a fallback.
+        """
+        options = recommending.Options(self, topn, exclude, only, include_seen, fallback)
+        return recommending.to_all(self, options, batch)
+
+    def without_query(self, keys: str | Iterable[str]) -> list[str]:
+        """Return those of `keys` that a recommendation cannot go by: unknown, or without a history."""
+        wanted = lookup.as_list(keys)
+        rows = recommending.answerable(self, wanted)
+        return [key for key, row in zip(wanted, rows.tolist(), strict=True) if row < 0]
+
+    def explain(
+        self,
+        key: str | None = None,
+        item: str = "",
+        *,
+        history: Tokens | None = None,
+        topn: int = 10,
+    ) -> Explanation:
+        """Tell which tokens of a key's (or a given) history carried the score of `item`, and how much.
+
+        Raises
+        ------
+        EmbedkitError
+            If the key's vector was learned, so that no history made it.
+        """
+        given = recommending.given_history(self, key, history)
+        return recommending.explain(self, given, int(self._token_ids(item)[0]), lookup.check_topn(topn))
+
+    @overload
+    def most_similar(self, tokens: str | np.ndarray, topn: int = ..., **filters: Unpack[Filters]) -> Pairs: ...  # type: ignore[overload-overlap]
+    @overload
+    def most_similar(self, tokens: Iterable[str], topn: int = ..., **filters: Unpack[Filters]) -> pd.DataFrame: ...
+    def most_similar(
+        self,
+        tokens: str | np.ndarray | Iterable[str],
+        topn: int = 10,
+        *,
+        exclude: str | Iterable[str] = (),
+        only: str | Iterable[str] | None = None,
+    ) -> Pairs | pd.DataFrame:
+        """Return the tokens whose vectors have the greatest cosines with a token's, the token itself left out.
+
+        A string or a vector is answered by a list of (token, score), many strings by a DataFrame with the
+        columns `query, token, score`.
+        """
+        banned, chosen = self._filters(exclude, only)
+        if isinstance(tokens, np.ndarray) and tokens.dtype.kind == "f":
+            names, seen = [""], None
+            queries = checks.as_matrix(
+                np.atleast_2d(tokens), "the vector to compare with", 1, "vector", self.vector_size
+            )
+        else:
+            names = lookup.as_list(tokens)
+            ids = self._token_ids(names)
+            queries, seen = self.vectors[ids], scoring.Rows(np.arange(len(ids) + 1), ids)
+        ranked = scoring.most_similar(
+            queries,
+            self.vectors,
+            self._inverse_norms,
+            lookup.check_topn(topn),
+            exclude=seen,
+            banned=banned,
+            only=chosen,
+        )
+        block = block_of(names, self.tokens, ranked)
+        return block.pairs() if isinstance(tokens, str | np.ndarray) else block.to_frame()
+
+    @overload
+    def similar_keys(self, keys: str, topn: int = ...) -> Pairs: ...  # type: ignore[overload-overlap]
+    @overload
+    def similar_keys(self, keys: Iterable[str], topn: int = ...) -> pd.DataFrame: ...
+    def similar_keys(self, keys: str | Iterable[str], topn: int = 10) -> Pairs | pd.DataFrame:
+        """Return the keys whose query vectors have the greatest cosines with a key's, the key itself left out.
+
+        One is answered by a list of (key, score), many by a DataFrame with the columns `query, key, score`.
+        """
+        names = lookup.as_list(keys)
+        rows = self._key_ids(names)
+        ranked = scoring.most_similar_built(
+            self.key_queries(rows),
+            self.key_queries,
+            len(self.keys or ()),
+            lookup.check_topn(topn),
+            exclude=scoring.Rows(np.arange(len(rows) + 1), rows),
+        )
+        block = block_of(names, self.keys or Names.from_strings([]), ranked, ("query", "key"))
+        return block.pairs() if isinstance(keys, str) else block.to_frame()
+
+    @overload
+    def similarity(self, a: str, b: str, metric: scoring.Metric = ...) -> float: ...  # type: ignore[overload-overlap]
+    @overload
+    def similarity(self, a: Sequence[str], b: Sequence[str], metric: scoring.Metric = ...) -> np.ndarray: ...
+    def similarity(
+        self, a: str | Sequence[str], b: str | Sequence[str], metric: scoring.Metric = "cosine"
+    ) -> float | np.ndarray:
+        """Return the likeness of two tokens, or of each pair of two lists of them (`euclidean` is a distance)."""
+        left, right = self._token_ids(a), self._token_ids(b)
+        if len(left) != len(right):
+            raise EmbedkitError(f"similarity compares pairs: {len(left)} tokens cannot be paired with {len(right)}.")
+        values = scoring.similarity(self.vectors[left], self.vectors[right], metric)
+        return float(values[0]) if isinstance(a, str) and isinstance(b, str) else values
+
+    def analogy(
+        self,
+        a: str,
+        b: str,
+        c: str,
+        topn: int = 10,
+        method: scoring.AnalogyMethod = "3cosadd",
+        *,
+        exclude: str | Iterable[str] = (),
+        only: str | Iterable[str] | None = None,
+    ) -> Pairs:
+        """Return what completes "a is to b as c is to ?", best first; a, b and c are left out."""
+        banned, chosen = self._filters(exclude, only)
+        question = self._token_ids([a, b, c])[None]
+        ranked = scoring.analogy(
+            self.vectors, self._inverse_norms, question, lookup.check_topn(topn), method, banned=banned, only=chosen
+        )
+        return block_of([c], self.tokens, ranked).pairs()
+
+    @cached_property
+    def _inverse_norms(self) -> np.ndarray:
+        return scoring.inverse_norms(self.vectors)
+
+    def _filters(
+        self, exclude: str | Iterable[str], only: str | Iterable[str] | None
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        return self._token_ids(lookup.as_list(exclude)), None if only is None else self._token_ids(lookup.as_list(only))
+
+    def _token_ids(self, tokens: str | Sequence[str]) -> np.ndarray:
+        return lookup.find_ids(self.tokens, lookup.as_list(tokens), "token", self.keys)
+
+    def _key_ids(self, keys: str | Sequence[str]) -> np.ndarray:
+        if self.keys is None:
+            raise EmbedkitError("this model has no keys: it was learned from sentences that belong to nobody.")
+        return lookup.find_ids(self.keys, lookup.as_list(keys), "key", self.tokens)

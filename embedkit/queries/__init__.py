@@ -1,0 +1,22 @@
+"""From histories to query vectors: functions over arrays. Importing this imports no numpy, as plugins must not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from embedkit.contracts import History, QueryBuilder, QueryContext
+from embedkit.queries.weighted_mean import mean, mean_parts
+
+if TYPE_CHECKING:
+    import numpy as np
+
+DEFAULT = "mean"
+
+BUILT_IN: dict[str, QueryBuilder] = {"mean": mean}
+"""The builders that embedkit brings, by name."""
+
+PARTS: dict[str, Callable[[History, QueryContext, np.ndarray], np.ndarray]] = {"mean": mean_parts}
+"""For builders whose query is a sum over the history: what each entry adds to a target's score."""
+
+__all__ = ["BUILT_IN", "DEFAULT", "PARTS", "mean", "mean_parts"]

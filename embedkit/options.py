@@ -145,7 +145,7 @@ def _convert(kind: type, value: Any) -> Any:
         if kind is bool:
             if isinstance(value, str):
                 return True if value.lower() in _TRUE else False if value.lower() in _FALSE else None
-            return bool(value) if isinstance(value, bool) or type(value).__name__ == "bool_" else None
+            return bool(value) if type(value).__name__ in ("bool", "bool_") else None
         if kind is str:
             return os.fspath(value) if isinstance(value, str | os.PathLike) else None
         if isinstance(value, bool):

@@ -60,9 +60,8 @@ class Race:
     n_tokens: int
     snapshot: Callable[[], Embeddings]
 
-    def run(self, epochs: int, run: Run) -> list[float]:
-        """Run the epochs, or fewer where `run` says so; return the mean loss of each."""
-        losses: list[float] = []
+    def run(self, epochs: int, run: Run, losses: list[float]) -> None:
+        """Run the epochs, or fewer where `run` says so; append the mean loss of each to `losses`."""
         for epoch in range(epochs):
             for worker in self.workers:
                 worker.begin(epoch)
@@ -70,7 +69,6 @@ class Race:
             losses.append(self._loss())
             if not run.epoch_done(losses[-1], self.snapshot):
                 break
-        return losses
 
     def _epoch(self, epoch: int, epochs: int, run: Run) -> None:
         stop = threading.Event()

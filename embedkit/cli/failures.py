@@ -1,0 +1,94 @@
+"""Every failure becomes one line for a person and an exit code; a traceback shows only when it is asked for."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import traceback
+
+import click
+
+from embedkit.errors import EmbedkitError, OptionError
+
+TRACEBACK = "EMBEDKIT_TRACEBACK"
+CANNOT, WRONG_CALL, INTERRUPTED = 1, 2, 130
+
+
+class ClosedPipe(Exception):  # noqa: N818 - no error: the reader has seen enough
+    """Standard output was closed by who reads it."""
+
+
+class Interrupted(Exception):  # noqa: N818 - no error: the user's wish
+    """Ctrl-C, with what became of the work as its text."""
+
+
+def say(message: str) -> None:
+    """Tell the user one line on standard error; control characters from data are made visible."""
+    from embedkit.cli.text import visible
+
+    click.echo(f"embedkit: {visible(message)}", err=True)
+
+
+def told(error: Exception) -> int:
+    """Tell the user about `error` and return the exit code."""
+    if isinstance(error, ClosedPipe):
+        _discard_output()
+        return 0
+    if os.environ.get(TRACEBACK):
+        traceback.print_exception(error, file=sys.stderr)
+    message, code = explain(error)
+    say(message)
+    return code
+
+
+def explain(error: Exception) -> tuple[str, int]:
+    """Return what to say about `error`, in one line, and the exit code."""
+    if isinstance(error, Interrupted | click.Abort):
+        return str(error) or "interrupted.", INTERRUPTED
+    if isinstance(error, click.ClickException):
+        return _explain_call(error), error.exit_code
+    if isinstance(error, OptionError):
+        return f"--{error.option.replace('_', '-')} {error.problem}", WRONG_CALL
+    if isinstance(error, EmbedkitError):
+        return _one_line(error), CANNOT
+    if isinstance(error, MemoryError):
+        what = f": {_one_line(error)}" if str(error) else ""
+        return f"not enough memory{what}. A smaller --vector-size or a larger --min-count needs less.", CANNOT
+    if isinstance(error, OSError):
+        return _explain_system(error), CANNOT
+    return (
+        f"this is a bug in embedkit, please report it: {type(error).__name__}: {_one_line(error)}"
+        f" (set {TRACEBACK}=1 to see where)",
+        CANNOT,
+    )
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def _explain_call(error: click.ClickException) -> str:
+    message = " ".join(error.format_message().split())
+    context = getattr(error, "ctx", None)
+    if context is None or "--help" in message:
+        return message
+    return f"{message.rstrip('.')}. See {context.command_path} --help." if message[-1] != "?" else message
+
+
+def _explain_system(error: OSError) -> str:
+    where = f"{error.filename}: " if error.filename else ""
+    if error.errno == errno.ENOSPC:
+        return f"{where}the disk is full; free some space or choose another place with --output or --work-dir."
+    return f"{where}{(error.strerror or _one_line(error) or type(error).__name__).rstrip('.')}."
+
+
+def _discard_output() -> None:
+    """Point standard output at nothing, so that the interpreter's last flush does not complain."""
+    try:
+        descriptor = sys.stdout.fileno()
+    except (OSError, ValueError):
+        return
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, descriptor)
+    os.close(nothing)

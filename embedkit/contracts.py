@@ -93,6 +93,8 @@ class Source:
         It is shown to the user, as nothing is dropped in silence.
     notes
         What this source found out about its input while it was last read (which column is which), a line each.
+    work_dir
+        A private folder for temporary files, which goes with the corpus; set before the source is read into one.
     """
 
     name: ClassVar[str]
@@ -109,6 +111,7 @@ class Source:
         self.options = options
         self.dropped: Counter[str] = Counter()
         self.notes: list[str] = []
+        self.work_dir: pathlib.Path | None = None
 
     def sentences(self) -> Iterable[Sentence]:
         """Yield the sentences; called again, yield them again."""

@@ -89,7 +89,7 @@ class Corpus:
         from embedkit.corpus.gather import in_batches
 
         _refuse_one_shot(sentences, "Corpus.from_sentences")
-        return cls._from_batches(in_batches(sentences), min_count, work_dir, Run(), Counter())
+        return cls._from_batches(in_batches(sentences), min_count, WorkFolder(work_dir), Run(), Counter())
 
     @classmethod
     def from_source(
@@ -99,13 +99,16 @@ class Corpus:
         from embedkit.corpus.gather import in_batches
 
         source.dropped.clear()
+        source.notes.clear()
+        folder = WorkFolder(work_dir)
+        source.work_dir = folder.path
         batches = source.batches()
         if batches is None:
             sentences = source.sentences()
             if iter(sentences) is sentences and source.sentences() is sentences:
                 _refuse_one_shot(sentences, f"source {source.name!r}")
             batches = in_batches(sentences)
-        corpus = cls._from_batches(batches, min_count, work_dir, run or Run(), source.dropped)
+        corpus = cls._from_batches(batches, min_count, folder, run or Run(), source.dropped)
         labels = _labels(corpus.tokens, source.labels())
         values = {name: getattr(corpus, name) for name in corpus.__dataclass_fields__}
         return cls(**{**values, "labels": labels, "defaults": source.defaults, "source": source.name})
@@ -115,13 +118,12 @@ class Corpus:
         cls,
         batches: Iterable[SentenceBatch],
         min_count: int,
-        work_dir: Path | None,
+        folder: WorkFolder,
         run: Run,
         dropped: Counter[str],
     ) -> Corpus:
         from embedkit.corpus.encoder import Encoder
 
-        folder = WorkFolder(work_dir)
         with Encoder(folder.path) as encoder:
             reported = 0
             for batch in batches:

@@ -128,7 +128,7 @@ class Sessions(embedkit.Source):
         self.notes.clear()
         self._findings = Findings(self.dropped, self.notes)
         read = read_lines if self.options.layout == "lines" else read_sessions
-        with tempfile.TemporaryDirectory(prefix="embedkit-sessions-") as folder:
+        with tempfile.TemporaryDirectory(prefix="sessions-", dir=self.work_dir) as folder:
             yield from read(self._opened(), self.options, Path(folder), self._findings)
 
     def labels(self) -> Iterable[tuple[str, str]] | None:
@@ -137,7 +137,7 @@ class Sessions(embedkit.Source):
             return None
         from embedkit_sessions.labels import read_labels
 
-        with tempfile.TemporaryDirectory(prefix="embedkit-sessions-") as folder:
+        with tempfile.TemporaryDirectory(prefix="sessions-", dir=self.work_dir) as folder:
             return read_labels(self._opened(), self.options, Path(folder))
 
     @classmethod

@@ -28,7 +28,8 @@ def grid():
 
 def test_analogies_are_counted_by_section(grid, tmp_path):
     path = tmp_path / "questions.txt"
-    path.write_text(": family\nman king woman queen\nMan King Woman Queen\nman king woman rome\n: gram1\nman x woman y\n")
+    family = ": family\nman king woman queen\nMan King Woman Queen\nman king woman rome\n"
+    path.write_text(family + ": gram1\nman x woman y\n")
     family, gram = analogies(grid, path)
     assert (family.section, family.asked, family.covered, family.right) == ("family", 3, 3, 2)
     assert family.accuracy == pytest.approx(2 / 3)

@@ -95,7 +95,7 @@ class Race:
 
 
 def n_workers(asked: int | None, n_tokens: int) -> int:
-    """Return how many threads to use: as asked, else one for a small corpus, so that its result repeats, else all cores."""
+    """Return how many threads to use: as asked; else one for a small corpus, whose result repeats; else all cores."""
     if asked is not None:
         return asked
     return 1 if n_tokens < _ALONE_BELOW else len(os.sched_getaffinity(0))

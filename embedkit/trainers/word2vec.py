@@ -14,6 +14,7 @@ from embedkit.embeddings import Embeddings
 from embedkit.errors import EmbedkitError
 from embedkit.trainers import kernels_sgns
 from embedkit.trainers.distributions import alias_table, keep_probabilities, noise_probabilities
+from embedkit.trainers.kernels_tiles import LANES
 from embedkit.trainers.racing import Race, n_workers, warm_up
 from embedkit.trainers.skipgram import NegativeSamplingOptions
 
@@ -35,7 +36,7 @@ class Vectors:
 
     def __init__(self, n_tokens: int, size: int, seed: int) -> None:
         self.size = size
-        width = -(-size // kernels_sgns.LANES) * kernels_sgns.LANES
+        width = -(-size // LANES) * LANES
         self.inputs = _on_cache_lines(n_tokens, width)
         self.outputs = _on_cache_lines(n_tokens, width)
         rng = np.random.default_rng(seed)
@@ -52,7 +53,7 @@ class Vectors:
 
 
 def _on_cache_lines(rows: int, width: int) -> np.ndarray:
-    raw = np.zeros(rows * width + kernels_sgns.LANES, np.float32)
+    raw = np.zeros(rows * width + LANES, np.float32)
     skip = -raw.ctypes.data % 64 // 4
     return raw[skip : skip + rows * width].reshape(rows, width)
 

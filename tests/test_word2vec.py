@@ -1,0 +1,161 @@
+"""Skip-gram and CBOW as trainers: what they learn, repeat, tell and refuse. Their kernels have tests of their own."""
+
+import math
+
+import numpy as np
+import pytest
+from checkerboard import checkerboard, misses
+
+import embedkit
+from embedkit import Corpus, EmbedkitError, OptionError, Run
+
+TRAINERS = ("skipgram", "cbow")
+
+
+class Recorder(Run):
+    """A run that keeps what it is told, and stops after `stop_after` epochs."""
+
+    def __init__(self, stop_after=10**9):
+        super().__init__()
+        self.stop_after = stop_after
+        self.losses, self.reported, self.snapshots = [], [], []
+
+    def progress(self, done, total, *, unit="tokens", loss=None, snapshot=None):
+        self.reported.append((done, total))
+
+    def epoch_done(self, loss, snapshot):
+        self.losses.append(loss)
+        self.snapshots.append(snapshot())
+        return len(self.losses) < self.stop_after
+
+
+def pairs_of_friends(n=300, seed=0):
+    """Return sentences in which a0 goes with b0, a1 with b1, and so on, and nothing else."""
+    rng = np.random.default_rng(seed)
+    return [[f"{letter}{i}" for letter in "abc"] for i in rng.integers(0, 6, n)]
+
+
+@pytest.mark.parametrize("trainer", TRAINERS)
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("size", [2, 4, 8])
+def test_the_checkerboard_is_filled(trainer, seed, size):
+    emb = embedkit.train(
+        checkerboard(seed), trainer, vector_size=size, window="sentence", epochs=100, alpha=0.1, sample=0, seed=seed
+    )
+    assert misses(emb) == []
+
+
+@pytest.mark.parametrize("trainer", TRAINERS)
+def test_tokens_that_occur_together_become_similar(trainer):
+    emb = embedkit.train(Corpus.from_sentences(pairs_of_friends()), trainer, vector_size=16, epochs=60, sample=0)
+    for i in range(6):
+        assert {token for token, _ in emb.most_similar(f"a{i}", topn=2)} == {f"b{i}", f"c{i}"}
+
+
+@pytest.mark.parametrize("trainer", TRAINERS)
+def test_the_true_loss_of_each_epoch_is_kept_and_falls(trainer):
+    run = Recorder()
+    corpus = Corpus.from_sentences(pairs_of_friends())
+    emb = embedkit.train(corpus, trainer, run=run, vector_size=8, epochs=20, alpha=0.05, sample=0)
+    assert list(emb.losses) == run.losses
+    assert len(emb.losses) == 20
+    # Untrained vectors score 0 with everything: log 2 for the pair and for each of five noise tokens.
+    assert emb.losses[0] < 6 * math.log(2) + 0.01
+    assert emb.losses[-1] < 0.7 * emb.losses[0]
+
+
+@pytest.mark.parametrize("trainer", TRAINERS)
+def test_one_worker_and_one_seed_give_the_same_bits(trainer):
+    corpus = Corpus.from_sentences(pairs_of_friends())
+    first, second, other = (
+        embedkit.train(corpus, trainer, vector_size=10, epochs=3, workers=1, seed=s) for s in (7, 7, 8)
+    )
+    assert np.array_equal(first.vectors, second.vectors)
+    assert np.array_equal(first.context_vectors, second.context_vectors)
+    assert not np.array_equal(first.vectors, other.vectors)
+
+
+@pytest.mark.parametrize("trainer", TRAINERS)
+def test_several_workers_learn_the_same_things(trainer):
+    corpus = Corpus.from_sentences(pairs_of_friends())
+    emb = embedkit.train(corpus, trainer, vector_size=16, epochs=60, sample=0, workers=3)
+    assert {token for token, _ in emb.most_similar("a0", topn=2)} == {"b0", "c0"}
+
+
+def test_more_workers_than_tokens_do_no_harm():
+    emb = embedkit.train(Corpus.from_sentences([["a", "b"]]), "skipgram", vector_size=4, workers=5)
+    assert np.isfinite(emb.vectors).all()
+
+
+def test_progress_reaches_the_end_and_snapshots_are_whole():
+    corpus = Corpus.from_sentences(pairs_of_friends())
+    run = Recorder()
+    emb = embedkit.train(corpus, "skipgram", run=run, vector_size=4, epochs=4, workers=1)
+    assert run.reported[-1] == (4 * corpus.n_tokens, 4 * corpus.n_tokens)
+    assert [done for done, _ in run.reported] == sorted(done for done, _ in run.reported)
+    assert len(run.snapshots) == 4
+    assert np.array_equal(run.snapshots[-1].vectors, emb.vectors)
+    assert not np.array_equal(run.snapshots[0].vectors, emb.vectors)
+
+
+def test_a_run_can_stop_training():
+    run = Recorder(stop_after=2)
+    emb = embedkit.train(Corpus.from_sentences(pairs_of_friends()), "cbow", run=run, vector_size=4, epochs=10)
+    assert len(emb.losses) == 2
+
+
+def test_an_interruption_ends_the_workers():
+    class Impatient(Run):
+        def progress(self, done, total, **more):
+            raise KeyboardInterrupt
+
+    corpus = Corpus.from_sentences(pairs_of_friends(2000))
+    with pytest.raises(KeyboardInterrupt):
+        embedkit.train(corpus, "skipgram", run=Impatient(), vector_size=4, epochs=10**6, workers=2)
+
+
+def test_the_config_tells_how_vectors_were_made():
+    emb = embedkit.train(Corpus.from_sentences([["a", "b"]]), "cbow", vector_size=3, window=2)
+    assert emb.config["trainer"] == "cbow"
+    assert emb.config["options"]["window"] == 2
+    assert emb.vectors.shape == emb.context_vectors.shape == (2, 3)
+
+
+def test_keys_are_queried_by_the_mean_of_their_history():
+    corpus = Corpus.from_sentences([embedkit.Sentence(["a", "b"], key="u"), embedkit.Sentence(["b", "c"], key="v")])
+    emb = embedkit.train(corpus, "skipgram", vector_size=4)
+    assert emb.key_vector("u") == pytest.approx((emb["a"] + emb["b"]) / 2)
+
+
+def test_sentences_of_one_token_teach_nothing_and_say_so():
+    with pytest.raises(EmbedkitError, match="every sentence has a single token"):
+        embedkit.train(Corpus.from_sentences([["a"], ["b"]]), "skipgram")
+
+
+def test_vectors_that_diverge_are_refused_with_the_remedy():
+    corpus = Corpus.from_sentences(pairs_of_friends())
+    with pytest.raises(EmbedkitError, match="lower --alpha"):
+        embedkit.train(corpus, "skipgram", vector_size=4, alpha=100, min_alpha=100, epochs=300, negative=1000)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("vector_size", 0),
+        ("vector_size", 2.5),
+        ("window", 0),
+        ("window", "paragraph"),
+        ("negative", 0),
+        ("ns_exponent", float("nan")),
+        ("sample", -1),
+        ("alpha", 0),
+        ("alpha", float("inf")),
+        ("min_alpha", 1),
+        ("epochs", 0),
+        ("workers", 0),
+        ("seed", -1),
+    ],
+)
+def test_options_out_of_range_are_refused_by_name(option, value):
+    with pytest.raises(OptionError, match=f"^{option} must"):
+        embedkit.train(Corpus.from_sentences([["a", "b"]]), "skipgram", **{option: value})

@@ -50,7 +50,7 @@ def kept_tokens(ids, offsets, keep, first, last, reading, at_once):
     yield last, kept
 
 
-def blocks(ids, offsets, keep, first, last, reading, capacity, window, shrink, max_contexts, T):
+def blocks(ids, offsets, keep, first, last, reading, capacity, window, shrink, max_contexts, T, centres=None):
     """Yield blocks: (positions read so far, [(centre's token, [contexts' rows])], tokens of all rows)."""
     reach = window or max_contexts
     pending, centre, read = [], 0, first
@@ -68,14 +68,14 @@ def blocks(ids, offsets, keep, first, last, reading, capacity, window, shrink, m
             pending = pending + more
         if centre >= len(pending):
             return
-        count = min(T, len(pending) - centre)
+        count = min(centres or T, len(pending) - centre)
         whose = pending[centre][2]
         for t in range(1, count):
             other = pending[centre + t][2]
             if other != whose and (is_long(whose) or is_long(other)):
                 count = t
                 break
-        centres = pending[centre : centre + count]
+        chosen = pending[centre : centre + count]
         if is_long(whose):
             rows = sample_rows(ids, offsets[whose], offsets[whose + 1], keep, reading, max_contexts)
             spans = [range(len(rows))] * count
@@ -87,11 +87,11 @@ def blocks(ids, offsets, keep, first, last, reading, capacity, window, shrink, m
                 low, high = max(0, own - near), min(len(pending), own + near + 1)
                 spans.append([j for j in range(low, high) if pending[j][2] == pending[own][2]])
         contexts = [
-            [x for x in span if rows[x][1] != position] for span, (_, position, _) in zip(spans, centres, strict=True)
+            [x for x in span if rows[x][1] != position] for span, (_, position, _) in zip(spans, chosen, strict=True)
         ]
         yield (
             read,
-            [(token, c) for (token, _, _), c in zip(centres, contexts, strict=True)],
+            [(token, c) for (token, _, _), c in zip(chosen, contexts, strict=True)],
             [token for token, _ in rows],
         )
         centre += count
@@ -133,19 +133,19 @@ def pair_loss(h, true, negatives, C, share):
 
 def sgns(
     ids, offsets, W, C, keep, accept, alias, seeds, first, last, window, shrink, max_contexts, negative, T, K, alpha,
-    alpha_end, capacity, mean=False, exact=True,
+    alpha_end, capacity, centres=None, mean=False, exact=True,
 ):  # fmt: skip
     """Run skip-gram, or CBOW with `mean`, over a part; return loss, pairs, W, C (float64)."""
     W, C = W.astype(np.float64), C.astype(np.float64)
     reading, noise = SplitMix(seeds[0]), SplitMix(seeds[1])
     loss, pairs = 0.0, 0
-    for read, centres, rows in blocks(
-        ids, offsets, keep, first, last, reading, capacity, window, shrink, max_contexts, T
+    for read, block, rows in blocks(
+        ids, offsets, keep, first, last, reading, capacity, window, shrink, max_contexts, T, centres
     ):
         rate = alpha + (alpha_end - alpha) * (read - first) / (last - first)
         negatives = negatives_of(accept, alias, noise, K)
         dW, dC = np.zeros_like(W), np.zeros_like(C)
-        for token, contexts in centres:
+        for token, contexts in block:
             groups = [contexts] if mean and contexts else [] if mean else [[x] for x in contexts]
             for group in groups:
                 inputs = [rows[x] for x in group]

@@ -10,7 +10,8 @@ from embedkit.trainers.distributions import alias_table
 from embedkit.trainers.kernels_sgns import cbow, skipgram
 
 BASE = {
-    "window": 3, "shrink": True, "max_contexts": 6, "negative": 5.0, "T": 8, "K": 8, "alpha": 0.1, "alpha_end": 0.02,
+    "window": 3, "shrink": True, "max_contexts": 6, "negative": 5.0, "T": 8, "K": 8, "centres": None,
+    "alpha": 0.1, "alpha_end": 0.02,
 }  # fmt: skip
 
 
@@ -37,13 +38,14 @@ def train(
 ):
     """Train over the corpus in as many calls as it takes; W and C change."""
     settings_ = {**BASE, **options}
+    settings_["centres"] = settings_["centres"] or settings_["T"]
     first, last = part or (0, len(ids))
     accept, alias = table or noise(len(W))
     sentence = int(np.searchsorted(offsets, first, side="right")) - 1
     cursor, state = np.array([first, sentence, 0, 0]), np.array([11, 22], np.uint64)
     pending, loss, pairs, finished = np.zeros((3, capacity), np.int64), 0.0, 0, False
     kernel, more = (cbow, (exact,)) if mean else (skipgram, ())
-    order = ("window", "shrink", "max_contexts", "negative", "T", "K", "alpha", "alpha_end")
+    order = ("window", "shrink", "max_contexts", "negative", "T", "K", "centres", "alpha", "alpha_end")
     while not finished:
         step = kernel(
             ids, offsets, cursor, pending, state, W, C, keep, accept, alias, first, last, at_once,
@@ -93,6 +95,13 @@ def test_twin_agrees_for_every_window(kind, window, shrink):
 @pytest.mark.parametrize(("T", "K", "negative"), [(8, 8, 1), (16, 16, 5), (8, 24, 20), (24, 8, 2), (16, 64, 50)])
 def test_twin_agrees_for_every_block(kind, T, K, negative):
     assert_agrees([100, 50], 300, 24, T=T, K=K, negative=float(negative), alpha=0.02, **kind)
+
+
+@KINDS
+@pytest.mark.parametrize("centres", [1, 3, 8])
+@pytest.mark.parametrize("window", [3, 0])
+def test_twin_agrees_for_blocks_that_are_not_full(kind, centres, window):
+    assert_agrees([25, 3, 9, 7, 8, 40, 2], 30, 20, keep=0.8, window=window, T=8, K=24, centres=centres, **kind)
 
 
 @KINDS
@@ -153,7 +162,7 @@ def test_a_step_is_the_gradient_of_the_stated_loss(mean):
     W, C = vectors(12, 6)
     accept, alias = alias_table(np.r_[np.zeros(5), np.ones(7)] / 7)
     cursor, pending, state = np.zeros(4, np.int64), np.zeros((3, 64), np.int64), np.array([1, 2], np.uint64)
-    options = (10**9, 10, False, 20, 5.0, 8, 8)
+    options = (10**9, 10, False, 20, 5.0, 8, 8, 8)
     kernel, more = (cbow, (True,)) if mean else (skipgram, ())
     before, after = (W.astype(float), C.astype(float)), (W.copy(), C.copy())
     keep, rate = np.ones(12, np.float32), 1e-2

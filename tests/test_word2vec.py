@@ -29,10 +29,16 @@ class Recorder(Run):
         return len(self.losses) < self.stop_after
 
 
-def pairs_of_friends(n=300, seed=0):
-    """Return sentences in which a0 goes with b0, a1 with b1, and so on, and nothing else."""
+def topics(n=300, seed=0):
+    """Return sentences of four tokens of one topic; topic 2 has the tokens 2a to 2f, and there are six."""
     rng = np.random.default_rng(seed)
-    return [[f"{letter}{i}" for letter in "abc"] for i in rng.integers(0, 6, n)]
+    return [[f"{topic}{letter}" for letter in rng.permutation(list("abcdef"))[:4]] for topic in rng.integers(0, 6, n)]
+
+
+def on_topic(emb):
+    """Return the share of tokens whose five nearest are those of their topic."""
+    near = {token: emb.most_similar(token, topn=5) for token in emb.tokens}
+    return np.mean([all(other[0] == token[0] for other, _ in found) for token, found in near.items()])
 
 
 @pytest.mark.parametrize("trainer", TRAINERS)
@@ -45,18 +51,19 @@ def test_the_checkerboard_is_filled(trainer, seed, size):
     assert misses(emb) == []
 
 
-@pytest.mark.parametrize("trainer", TRAINERS)
-def test_tokens_that_occur_together_become_similar(trainer):
-    emb = embedkit.train(Corpus.from_sentences(pairs_of_friends()), trainer, vector_size=16, epochs=60, sample=0)
-    for i in range(6):
-        assert {token for token, _ in emb.most_similar(f"a{i}", topn=2)} == {f"b{i}", f"c{i}"}
+@pytest.mark.parametrize(("trainer", "epochs"), [("skipgram", 60), ("cbow", 5)])
+@pytest.mark.parametrize("workers", [1, 3])
+def test_tokens_that_occur_together_become_similar(trainer, epochs, workers):
+    corpus = Corpus.from_sentences(topics())
+    emb = embedkit.train(corpus, trainer, vector_size=16, epochs=epochs, sample=0, workers=workers)
+    assert on_topic(emb) == 1
 
 
 @pytest.mark.parametrize("trainer", TRAINERS)
 def test_the_true_loss_of_each_epoch_is_kept_and_falls(trainer):
     run = Recorder()
-    corpus = Corpus.from_sentences(pairs_of_friends())
-    emb = embedkit.train(corpus, trainer, run=run, vector_size=8, epochs=20, alpha=0.05, sample=0)
+    corpus = Corpus.from_sentences(topics())
+    emb = embedkit.train(corpus, trainer, run=run, vector_size=8, epochs=20, alpha=0.1, sample=0)
     assert list(emb.losses) == run.losses
     assert len(emb.losses) == 20
     # Untrained vectors score 0 with everything: log 2 for the pair and for each of five noise tokens.
@@ -66,7 +73,7 @@ def test_the_true_loss_of_each_epoch_is_kept_and_falls(trainer):
 
 @pytest.mark.parametrize("trainer", TRAINERS)
 def test_one_worker_and_one_seed_give_the_same_bits(trainer):
-    corpus = Corpus.from_sentences(pairs_of_friends())
+    corpus = Corpus.from_sentences(topics())
     first, second, other = (
         embedkit.train(corpus, trainer, vector_size=10, epochs=3, workers=1, seed=s) for s in (7, 7, 8)
     )
@@ -75,20 +82,13 @@ def test_one_worker_and_one_seed_give_the_same_bits(trainer):
     assert not np.array_equal(first.vectors, other.vectors)
 
 
-@pytest.mark.parametrize("trainer", TRAINERS)
-def test_several_workers_learn_the_same_things(trainer):
-    corpus = Corpus.from_sentences(pairs_of_friends())
-    emb = embedkit.train(corpus, trainer, vector_size=16, epochs=60, sample=0, workers=3)
-    assert {token for token, _ in emb.most_similar("a0", topn=2)} == {"b0", "c0"}
-
-
 def test_more_workers_than_tokens_do_no_harm():
     emb = embedkit.train(Corpus.from_sentences([["a", "b"]]), "skipgram", vector_size=4, workers=5)
     assert np.isfinite(emb.vectors).all()
 
 
 def test_progress_reaches_the_end_and_snapshots_are_whole():
-    corpus = Corpus.from_sentences(pairs_of_friends())
+    corpus = Corpus.from_sentences(topics())
     run = Recorder()
     emb = embedkit.train(corpus, "skipgram", run=run, vector_size=4, epochs=4, workers=1)
     assert run.reported[-1] == (4 * corpus.n_tokens, 4 * corpus.n_tokens)
@@ -100,7 +100,7 @@ def test_progress_reaches_the_end_and_snapshots_are_whole():
 
 def test_a_run_can_stop_training():
     run = Recorder(stop_after=2)
-    emb = embedkit.train(Corpus.from_sentences(pairs_of_friends()), "cbow", run=run, vector_size=4, epochs=10)
+    emb = embedkit.train(Corpus.from_sentences(topics()), "cbow", run=run, vector_size=4, epochs=10)
     assert len(emb.losses) == 2
 
 
@@ -109,7 +109,7 @@ def test_an_interruption_ends_the_workers():
         def progress(self, done, total, **more):
             raise KeyboardInterrupt
 
-    corpus = Corpus.from_sentences(pairs_of_friends(2000))
+    corpus = Corpus.from_sentences(topics(2000))
     with pytest.raises(KeyboardInterrupt):
         embedkit.train(corpus, "skipgram", run=Impatient(), vector_size=4, epochs=10**6, workers=2)
 
@@ -133,7 +133,7 @@ def test_sentences_of_one_token_teach_nothing_and_say_so():
 
 
 def test_vectors_that_diverge_are_refused_with_the_remedy():
-    corpus = Corpus.from_sentences(pairs_of_friends())
+    corpus = Corpus.from_sentences(topics())
     with pytest.raises(EmbedkitError, match="lower --alpha"):
         embedkit.train(corpus, "skipgram", vector_size=4, alpha=100, min_alpha=100, epochs=300, negative=1000)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from embedkit.contracts import Run, Trainer
+from embedkit.options import option
 from embedkit.trainers.skipgram import NegativeSamplingOptions
 
 if TYPE_CHECKING:
@@ -12,14 +14,25 @@ if TYPE_CHECKING:
     from embedkit.embeddings import Embeddings
 
 
+@dataclass(frozen=True)
+class CBOWOptions(NegativeSamplingOptions):
+    """As skip-gram's, but for the learning rate: a context's share of the mean's gradient is small."""
+
+    alpha: float = option(0.1, "Learning rate at the start.", above=0, maximum=100)
+
+
 class CBOW(Trainer):
     """Continuous bag of words: the mean of a token's context predicts it; faster, for frequent words."""
 
     name = "cbow"
-    Options = NegativeSamplingOptions
+    Options = CBOWOptions
 
     def train(self, corpus: Corpus, options: NegativeSamplingOptions, run: Run) -> Embeddings:
-        """Learn from the mean of each context's input vectors (Mikolov et al. 2013, arXiv 1301.3781, 1310.4546)."""
+        """Learn from the mean of each context's input vectors (Mikolov et al. 2013, arXiv 1301.3781, 1310.4546).
+
+        The gradient is the loss's own, which gives each context its part of the mean's (Irsoy et al. 2020,
+        arXiv 2012.15332); word2vec and gensim give each the whole, hence their smaller learning rate.
+        """
         from embedkit.trainers.word2vec import learn
 
         return learn(corpus, options, run, "cbow")

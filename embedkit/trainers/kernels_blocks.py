@@ -36,17 +36,6 @@ READ_AT_ONCE = 1 << 20
 u64, f32 = np.uint64, np.float32
 
 
-def block_size(contexts, negative):
-    """Return T and K that keep quality where a centre has so many contexts: 24 and 24 for 6 contexts and 5 negatives.
-
-    A negative's step sums over a block's pairs, each with weight negative / K: K grows so that the weights add up to
-    30, but not over `negative` draws a centre. Large windows have enough to share in 8 centres.
-    """
-    T = 24 if contexts <= 16 else 8
-    wanted = min(T * contexts * negative / 30, T * negative, 504)
-    return T, max(8, int(np.ceil((wanted - 8) / 16)) * 16 + 8)
-
-
 @kernel(inline="always")
 def draw(state, generator):
     """Return 64 random bits: splitmix64 (Steele, Lea and Flood 2014)."""
@@ -164,13 +153,13 @@ def frame_sample(ids, start, stop, pending, cursor, keep, state, count, max_cont
 
 
 @kernel
-def frame(ids, offsets, cursor, pending, keep, state, window, shrink, max_contexts, inputs, outputs, spans):
+def frame(ids, offsets, cursor, pending, keep, state, window, shrink, max_contexts, centres, inputs, outputs, spans):
     """Choose the next block's centres and their contexts; returns how many centres, and how many input rows.
 
     Rows and outputs beyond them repeat a real one, so that whatever is added to them has somewhere to go.
     """
     centre = cursor[CENTRE]
-    count = min(spans.shape[1], cursor[FILLED] - centre)
+    count = min(centres, cursor[FILLED] - centre)
     whose = pending[WHOSE, centre]
     long = window == 0 and offsets[whose + 1] - offsets[whose] > max_contexts + 1
     if window == 0:
@@ -197,7 +186,21 @@ def frame(ids, offsets, cursor, pending, keep, state, window, shrink, max_contex
 
 @kernel
 def next_block(
-    ids, offsets, cursor, pending, state, keep, last, stop, window, shrink, max_contexts, inputs, outputs, spans
+    ids,
+    offsets,
+    cursor,
+    pending,
+    state,
+    keep,
+    last,
+    stop,
+    window,
+    shrink,
+    max_contexts,
+    centres,
+    inputs,
+    outputs,
+    spans,
 ):
     """Read on where few tokens are pending, and frame a block; its count is 0 where the part or this call ends."""
     ahead = spans.shape[1] + (window if window > 0 else max_contexts)
@@ -207,7 +210,9 @@ def next_block(
         read(ids, offsets, cursor, pending, keep, last, state, ahead)
     if cursor[CENTRE] >= cursor[FILLED]:
         return 0, 0
-    return frame(ids, offsets, cursor, pending, keep, state, window, shrink, max_contexts, inputs, outputs, spans)
+    return frame(
+        ids, offsets, cursor, pending, keep, state, window, shrink, max_contexts, centres, inputs, outputs, spans
+    )
 
 
 @kernel

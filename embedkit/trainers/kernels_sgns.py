@@ -154,7 +154,7 @@ def skipgram_block(A, B, F, weights, signs, losses, spans, count, n, alpha, W, C
 @kernel
 def skipgram(
     ids, offsets, cursor, pending, state, W, C, keep, accept, alias, first, last, max_tokens,
-    window, shrink, max_contexts, negative, T, K, alpha, alpha_end,
+    window, shrink, max_contexts, negative, T, K, centres, alpha, alpha_end,
 ):  # fmt: skip
     """Go on with skip-gram with negative sampling (Mikolov et al. 2013, arXiv 1310.4546, equation 4).
 
@@ -186,7 +186,9 @@ def skipgram(
     negative : float
         Noise tokens for each pair.
     T, K : int
-        Centres and negatives of a block: T a multiple of 8, K such that T + K is a multiple of 16.
+        The most centres, and the negatives, of a block: T a multiple of 8, K such that T + K is a multiple of 16.
+    centres : int
+        How many centres a block really gets, at most T: few where so few tokens exist that steps would pile up.
     alpha, alpha_end : float
         The learning rate at the part's first position, and past its last; linear between.
 
@@ -209,7 +211,21 @@ def skipgram(
     loss, pairs = 0.0, 0
     while True:
         count, n = next_block(
-            ids, offsets, cursor, pending, state, keep, last, stop, window, shrink, max_contexts, inputs, outputs, spans
+            ids,
+            offsets,
+            cursor,
+            pending,
+            state,
+            keep,
+            last,
+            stop,
+            window,
+            shrink,
+            max_contexts,
+            centres,
+            inputs,
+            outputs,
+            spans,
         )
         if count == 0:
             break
@@ -308,7 +324,7 @@ def cbow_block(
 @kernel
 def cbow(
     ids, offsets, cursor, pending, state, W, C, keep, accept, alias, first, last, max_tokens,
-    window, shrink, max_contexts, negative, T, K, alpha, alpha_end, exact,
+    window, shrink, max_contexts, negative, T, K, centres, alpha, alpha_end, exact,
 ):  # fmt: skip
     """Go on with continuous bag of words with negative sampling (Mikolov et al. 2013, arXiv 1301.3781, 1310.4546).
 
@@ -336,7 +352,21 @@ def cbow(
     loss, pairs = 0.0, 0
     while True:
         count, n = next_block(
-            ids, offsets, cursor, pending, state, keep, last, stop, window, shrink, max_contexts, inputs, outputs, spans
+            ids,
+            offsets,
+            cursor,
+            pending,
+            state,
+            keep,
+            last,
+            stop,
+            window,
+            shrink,
+            max_contexts,
+            centres,
+            inputs,
+            outputs,
+            spans,
         )
         if count == 0:
             break

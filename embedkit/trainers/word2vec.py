@@ -13,6 +13,7 @@ from embedkit.corpus import Corpus
 from embedkit.embeddings import Embeddings
 from embedkit.errors import EmbedkitError
 from embedkit.trainers import kernels_sgns
+from embedkit.trainers.blocks import BlockShape, block_shape
 from embedkit.trainers.distributions import alias_table, keep_probabilities, noise_probabilities
 from embedkit.trainers.kernels_tiles import LANES
 from embedkit.trainers.racing import Race, n_workers, warm_up
@@ -20,7 +21,6 @@ from embedkit.trainers.skipgram import NegativeSamplingOptions
 
 Architecture = Literal["skipgram", "cbow"]
 
-CENTRES, NEGATIVES = 24, 24
 _OPERATIONS_A_CALL = 1e9
 _PENDING = 4096
 
@@ -53,7 +53,7 @@ class Vectors:
 
 
 def _on_cache_lines(rows: int, width: int) -> np.ndarray:
-    raw = np.zeros(rows * width + LANES, np.float32)
+    raw = np.zeros(rows * width + 16, np.float32)
     skip = -raw.ctypes.data % 64 // 4
     return raw[skip : skip + rows * width].reshape(rows, width)
 
@@ -68,6 +68,8 @@ class Task:
         float32 (n_tokens), the probability of keeping an occurrence.
     accept, alias
         float32, int32 (n_tokens): the noise distribution as an alias table.
+    block
+        How many centres and negatives the kernel takes at a time.
     """
 
     architecture: Architecture
@@ -78,20 +80,25 @@ class Task:
     keep: np.ndarray
     accept: np.ndarray
     alias: np.ndarray
+    block: BlockShape
 
     @classmethod
     def of(cls, corpus: Corpus, options: NegativeSamplingOptions, architecture: Architecture) -> Task:
         """Prepare to learn from a corpus."""
         accept, alias = alias_table(noise_probabilities(corpus.counts, options.ns_exponent))
+        keep = keep_probabilities(corpus.counts, options.sample)
+        kept = keep * corpus.counts
+        contexts = _mean_contexts(corpus, options) if architecture == "skipgram" else 1
         return cls(
             architecture,
             options,
             np.asarray(corpus.ids),
             np.asarray(corpus.offsets),
             Vectors(len(corpus.tokens), options.vector_size, options.seed),
-            keep_probabilities(corpus.counts, options.sample),
+            keep,
             accept,
             alias,
+            block_shape(contexts, options.negative, options.alpha, float(kept.max() / kept.sum())),
         )
 
     @property
@@ -106,6 +113,15 @@ class Task:
         return int(np.clip(_OPERATIONS_A_CALL / operations, 1000, 1_000_000))
 
 
+def _mean_contexts(corpus: Corpus, options: NegativeSamplingOptions) -> float:
+    """Return how many contexts a token has on average, thinning out aside."""
+    if options.window == "sentence":
+        lengths = np.diff(corpus.offsets)
+        others = np.minimum(lengths - 1, options.max_contexts)
+        return max(float((others * lengths).sum() / lengths.sum()), 1.0)
+    return options.window + 1.0 if options.shrink_windows else 2.0 * options.window
+
+
 class Part:
     """A worker of a `Race`: goes with a kernel over positions first..last of the corpus."""
 
@@ -114,7 +130,7 @@ class Part:
         self._first, self._last = first, last
         self._sentence = int(np.searchsorted(task.offsets, first, side="right")) - 1
         self._state = np.random.SeedSequence([task.options.seed, number]).generate_state(2, np.uint64)
-        self._pending = np.zeros((3, _PENDING + CENTRES + 2 * task.reach), np.int64)
+        self._pending = np.zeros((3, _PENDING + task.block.capacity + 2 * task.reach), np.int64)
         self.begin(0)
 
     def begin(self, epoch: int) -> None:
@@ -143,7 +159,8 @@ class Part:
         arguments = (
             task.ids, task.offsets, self._cursor, self._pending, self._state, task.vectors.inputs, task.vectors.outputs,
             task.keep, task.accept, task.alias, self._first, last, max_tokens, window, options.shrink_windows,
-            options.max_contexts, float(options.negative), CENTRES, NEGATIVES, *self._alphas,
+            options.max_contexts, float(options.negative), task.block.capacity, task.block.negatives,
+            task.block.centres, *self._alphas,
         )  # fmt: skip
         if task.architecture == "cbow":
             return kernels_sgns.cbow(*arguments, True)

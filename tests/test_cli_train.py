@@ -1,5 +1,6 @@
 """`embedkit train` and `embedkit sources preview`: flags of source and trainer, what they say, Ctrl-C, bad calls."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,8 @@ def test_help_alone_shows_the_general_flags_and_how_to_see_the_rest(run):
     assert "--min-count INT" in text
     assert "--vector-size" not in text
     assert "Sources: letters, sessions, text." in text
-    assert "Trainers: cbow, random, skipgram" in text
+    (trainers,) = re.findall(r"^Trainers: (.*)\.$", text, flags=re.MULTILINE)
+    assert {"cbow", "random", "skipgram"} <= set(trainers.split(", "))
     assert "embedkit train --source NAME" in text
 
 

@@ -142,7 +142,7 @@ def test_first_party_plugins_come_in_by_the_front_door():
     ("call", "words"),
     [
         (lambda plugins: plugins.source("leters"), "there is no source 'leters'. Did you mean 'letters'?"),
-        (lambda plugins: plugins.trainer("xyz"), "There are: cbow, "),
+        (lambda plugins: plugins.trainer("xyz"), "skipgram"),
         (lambda plugins: plugins.query_builder("lasst"), "Did you mean 'last'?"),
         (lambda plugins: plugins.exporter("qqq"), "There are: lines."),
     ],

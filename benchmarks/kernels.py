@@ -3,8 +3,8 @@
     python benchmarks/kernels.py --data DIR [--rounds 5] [--tokens 2000000]
 
 Needed operations are 6 · vector_size · contexts · (1 + negative): three products, each a multiply and an add, for each
-pair of a centre and a context with its true output and its noise, counted after subsampling, padding left out. What a kernel
-saves by sharing is its gain. Kernel and sgemm take turns, so that a noisy machine disturbs both alike.
+pair of a centre and a context with its true output and its noise, counted after subsampling, padding left out. What a
+kernel saves by sharing is its gain. Kernel and sgemm take turns, so that a noisy machine disturbs both alike.
 """
 
 from __future__ import annotations

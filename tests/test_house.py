@@ -25,6 +25,7 @@ ROOMS = {
     "errors": set(),
     "options": set(),
     "compiled": set(),
+    "memory": set(),
     "names": set(),
     "contracts": {"options"},
     "hookspecs": {"contracts"},
@@ -34,11 +35,10 @@ ROOMS = {
     "queries": {"contracts", "compiled"},
     "scoring": {"contracts", "compiled"},
     "embeddings": {"queries", "scoring", "names", "plugins"},
-    "trainers": {"corpus", "embeddings", "queries"},
+    "trainers": {"corpus", "embeddings", "queries", "memory"},
     "training": {"plugins", "corpus", "embeddings", "trainers"},
-    "engines": {"contracts"},
-    "evaluation": {"embeddings"},
-    "cli": {"training", "evaluation", "engines"},
+    "evaluation": {"corpus", "embeddings"},
+    "cli": {"training", "evaluation"},
 }
 
 

@@ -12,6 +12,7 @@ from embedkit.contracts import Run
 from embedkit.corpus import Corpus
 from embedkit.embeddings import Embeddings
 from embedkit.errors import EmbedkitError
+from embedkit.memory import available_bytes, check_fits
 from embedkit.trainers import kernels_sgns
 from embedkit.trainers.blocks import BlockShape, block_shape
 from embedkit.trainers.distributions import alias_table, keep_probabilities, noise_probabilities
@@ -36,7 +37,7 @@ class Vectors:
 
     def __init__(self, n_tokens: int, size: int, seed: int) -> None:
         self.size = size
-        width = -(-size // LANES) * LANES
+        width = _width(size)
         self.inputs = _on_cache_lines(n_tokens, width)
         self.outputs = _on_cache_lines(n_tokens, width)
         rng = np.random.default_rng(seed)
@@ -50,6 +51,11 @@ class Vectors:
         if not (np.isfinite(vectors).all() and np.isfinite(context_vectors).all()):
             raise EmbedkitError("the vectors grew beyond all bounds; lower --alpha or --negative.")
         return Embeddings.from_corpus(corpus, vectors, context_vectors=context_vectors, losses=losses)
+
+
+def _width(size: int) -> int:
+    """Return how many numbers a row of the kernels has: the vector size rounded up to whole registers."""
+    return -(-size // LANES) * LANES
 
 
 def _on_cache_lines(rows: int, width: int) -> np.ndarray:
@@ -167,6 +173,17 @@ class Part:
         return kernels_sgns.skipgram(*arguments)
 
 
+def _check_memory(n_tokens: int, size: int) -> None:
+    """Refuse vectors that do not fit: two of a token while learning, as many again in the result."""
+    available = available_bytes()
+    fits = 0 if available is None else available // (16 * n_tokens)
+    check_fits(
+        2 * n_tokens * 4 * (_width(size) + size),
+        f"vectors of {n_tokens:,} tokens × {size:,}",
+        f"a --vector-size of {fits:,} would fit, or fewer tokens by a higher --min-count",
+    )
+
+
 def learn(corpus: Corpus, options: NegativeSamplingOptions, run: Run, architecture: Architecture) -> Embeddings:
     """Learn vectors with negative sampling; the kernels say what is computed.
 
@@ -177,6 +194,7 @@ def learn(corpus: Corpus, options: NegativeSamplingOptions, run: Run, architectu
     """
     if int(np.diff(corpus.offsets).max()) < 2:
         raise EmbedkitError("every sentence has a single token, so nothing occurs together; check how they are split.")
+    _check_memory(len(corpus.tokens), options.vector_size)
     task = Task.of(corpus, options, architecture)
     bounds = np.linspace(0, corpus.n_tokens, n_workers(options.workers, corpus.n_tokens) + 1).astype(np.int64).tolist()
     parts = [Part(task, first, last, number) for number, (first, last) in enumerate(pairwise(bounds)) if first < last]

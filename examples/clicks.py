@@ -12,5 +12,5 @@ for item, score in emb.recommend(user, topn=5):
 
 item = emb.recommend(user, topn=1)[0][0]
 print(f"why {item}:")
-for seen, part in emb.explain(user, item, topn=3):
+for seen, part in emb.explain(user, item, topn=3).parts:
     print(f"  {part:+.2f}  {seen}")

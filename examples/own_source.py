@@ -16,7 +16,7 @@ class Recipes(embedkit.Source):
     """Invented recipes of three kitchens."""
 
     name = "recipes"
-    defaults = {"window": "sentence", "epochs": 100, "sample": 0}
+    defaults = {"window": "sentence", "epochs": 100}
 
     def sentences(self) -> Iterator[embedkit.Sentence]:
         """Yield the ingredients of each recipe."""

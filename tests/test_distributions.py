@@ -9,9 +9,15 @@ from embedkit.trainers.distributions import alias_table, keep_probabilities, noi
 
 
 def test_frequent_tokens_are_thinned_by_the_formula():
-    counts = np.array([900, 99, 1])
-    ratio = 0.01 * 1000 / 900
-    assert keep_probabilities(counts, 0.01) == pytest.approx([ratio**0.5 + ratio, 0.1010101**0.5 + 0.1010101, 1], 1e-5)
+    counts = np.array([5000, 500, *[1] * 4500])
+    kept = keep_probabilities(counts, 0.01)
+    assert kept[:2] == pytest.approx([0.02**0.5 + 0.02, 0.2**0.5 + 0.2], 1e-5)
+    assert (kept[2:] == 1).all()
+
+
+def test_an_average_token_of_a_small_vocabulary_is_kept():
+    assert keep_probabilities(np.array([10] * 20), 1e-3).tolist() == [1] * 20
+    assert keep_probabilities(np.array([910, 45, 45]), 1e-3)[0] < 1
 
 
 def test_sample_zero_keeps_everything():

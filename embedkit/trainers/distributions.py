@@ -10,10 +10,13 @@ def keep_probabilities(counts: np.ndarray, sample: float) -> np.ndarray:
 
     With f a token's share of the corpus it is √(sample / f) + sample / f, at most 1: the formula of Mikolov's
     word2vec program, which the paper (arXiv 1310.4546, equation 5) gives without its second term. `sample` 0 keeps all.
+
+    With fewer than 1 / `sample` tokens in all, every one of them would be "frequent" and most of a small corpus thrown
+    away; there the average share takes the place of `sample`.
     """
     if sample == 0:
         return np.ones(len(counts), np.float32)
-    ratio = sample * counts.sum() / np.maximum(counts, 1)
+    ratio = max(sample, 1 / len(counts)) * counts.sum() / np.maximum(counts, 1)
     return np.minimum(np.sqrt(ratio) + ratio, 1).astype(np.float32)
 
 

@@ -24,6 +24,7 @@ Architecture = Literal["skipgram", "cbow"]
 
 _OPERATIONS_A_CALL = 1e9
 _PENDING = 4096
+_ROWS = 1 << 16
 
 
 class Vectors:
@@ -41,16 +42,35 @@ class Vectors:
         self.inputs = _on_cache_lines(n_tokens, width)
         self.outputs = _on_cache_lines(n_tokens, width)
         rng = np.random.default_rng(seed)
-        for start in range(0, n_tokens, 1 << 16):
-            rows = self.inputs[start : start + (1 << 16), :size]
+        for start in range(0, n_tokens, _ROWS):
+            rows = self.inputs[start : start + _ROWS, :size]
             rows[:] = (rng.random(rows.shape, np.float32) - np.float32(0.5)) / np.float32(size)
 
-    def embeddings(self, corpus: Corpus, losses: list[float]) -> Embeddings:
-        """Return a copy of them as Embeddings."""
+    def snapshot(self, corpus: Corpus, losses: list[float]) -> Embeddings:
+        """Return a copy of them as Embeddings, while they go on changing."""
         vectors, context_vectors = (np.array(v[:, : self.size], order="C") for v in (self.inputs, self.outputs))
-        if not (np.isfinite(vectors).all() and np.isfinite(context_vectors).all()):
+        return _as_embeddings(corpus, vectors, context_vectors, losses)
+
+    def finish(self, corpus: Corpus, losses: list[float]) -> Embeddings:
+        """Return them as Embeddings in the same memory; nothing more can be learned."""
+        return _as_embeddings(corpus, _packed(self.inputs, self.size), _packed(self.outputs, self.size), losses)
+
+
+def _as_embeddings(corpus: Corpus, vectors: np.ndarray, context_vectors: np.ndarray, losses: list[float]) -> Embeddings:
+    for start in range(0, len(vectors), _ROWS):
+        rows = slice(start, start + _ROWS)
+        if not (np.isfinite(vectors[rows]).all() and np.isfinite(context_vectors[rows]).all()):
             raise EmbedkitError("the vectors grew beyond all bounds; lower --alpha or --negative.")
-        return Embeddings.from_corpus(corpus, vectors, context_vectors=context_vectors, losses=losses)
+    return Embeddings.from_corpus(corpus, vectors, context_vectors=context_vectors, losses=losses)
+
+
+def _packed(table: np.ndarray, size: int) -> np.ndarray:
+    """Move a table's rows together, without what is beyond `size`, and return them as a matrix in its memory."""
+    numbers = table.reshape(-1)
+    for start in range(0, len(table), _ROWS):
+        rows = table[start : start + _ROWS, :size].copy()
+        numbers[start * size : start * size + rows.size] = rows.reshape(-1)
+    return numbers[: len(table) * size].reshape(len(table), size)
 
 
 def _width(size: int) -> int:
@@ -174,11 +194,11 @@ class Part:
 
 
 def _check_memory(n_tokens: int, size: int) -> None:
-    """Refuse vectors that do not fit: two of a token while learning, as many again in the result."""
+    """Refuse vectors that do not fit: two of each token."""
     available = available_bytes()
-    fits = 0 if available is None else available // (16 * n_tokens)
+    fits = 0 if available is None else available // (8 * n_tokens) // LANES * LANES
     check_fits(
-        2 * n_tokens * 4 * (_width(size) + size),
+        8 * n_tokens * _width(size),
         f"vectors of {n_tokens:,} tokens × {size:,}",
         f"a --vector-size of {fits:,} would fit, or fewer tokens by a higher --min-count",
     )
@@ -200,6 +220,6 @@ def learn(corpus: Corpus, options: NegativeSamplingOptions, run: Run, architectu
     parts = [Part(task, first, last, number) for number, (first, last) in enumerate(pairwise(bounds)) if first < last]
     warm_up(parts[0].compile, run)
     losses: list[float] = []
-    race = Race(parts, corpus.n_tokens, lambda: task.vectors.embeddings(corpus, losses))
+    race = Race(parts, corpus.n_tokens, lambda: task.vectors.snapshot(corpus, losses))
     race.run(options.epochs, run, losses)
-    return task.vectors.embeddings(corpus, losses)
+    return task.vectors.finish(corpus, losses)

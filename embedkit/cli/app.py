@@ -22,6 +22,7 @@ _COMMANDS = {
     "similar": ("similar", "Show the tokens, or the keys, most similar to some."),
     "similarity": ("similar", "Say how similar two tokens are."),
     "analogy": ("similar", "Answer: A is to B as C is to what?"),
+    "evaluate": ("evaluate", "Measure recommendations, or answer tests of words."),
     "info": ("info", "Show what a model is and how it was made."),
     "sources": ("sources", "List the sources of sentences, or preview one."),
     "trainers": ("catalog", "List the ways of learning vectors."),

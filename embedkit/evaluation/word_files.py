@@ -1,0 +1,38 @@
+"""Word tests by file: what is in it tells which test it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from embedkit.embeddings import Embeddings
+from embedkit.errors import SourceError
+from embedkit.evaluation.words import AnalogyScore, SimilarityScore, analogies, similarities
+
+
+def holds_analogies(path: str | Path) -> bool:
+    """Return whether a file holds analogy questions: it begins with `: section`, or with four words and no score.
+
+    Raises
+    ------
+    SourceError
+        If it cannot be read, or is empty.
+    """
+    try:
+        with Path(path).open(encoding="utf-8-sig") as lines:
+            first = next((line.strip() for line in lines if line.strip()), "")
+    except OSError as error:
+        raise SourceError(f"cannot read {path}: {error.strerror}; check the path.") from error
+    except UnicodeDecodeError as error:
+        raise SourceError(f"{path} is not UTF-8; save it as UTF-8.") from error
+    if not first:
+        raise SourceError(f"{path} is empty; it needs questions (a b c d) or pairs (word, word, score).")
+    return first.startswith(":") or ("\t" not in first and "," not in first and len(first.split()) == 4)
+
+
+def word_test(
+    embeddings: Embeddings, path: str | Path, *, restrict_vocab: int | None = 30_000
+) -> list[AnalogyScore] | SimilarityScore:
+    """Run the test that a file holds: analogies (a score a section) or similarities."""
+    if holds_analogies(path):
+        return analogies(embeddings, path, restrict_vocab=restrict_vocab)
+    return similarities(embeddings, path)

@@ -94,11 +94,11 @@ def test_what_does_not_fit_is_left_out_with_the_reason(monkeypatch):
     kinds, left_out = baselines.baselines(part, most_ease_tokens=1)
     assert kinds == [Popularity, ItemKNN]
     assert left_out == {"EASE": "inverting a matrix of 2 tokens takes minutes; the limit is 1"}
-    assert "40,981 × 40,981 matrix takes 6.7 GB of" in baselines.ease_obstacle(40_981, None) or (
+    assert "40,981 × 40,981 matrix takes 6.72 GB of" in baselines.ease_obstacle(40_981, None) or (
         baselines.ease_obstacle(40_981, None) == ""
     )
-    monkeypatch.setattr(baselines, "_free_memory", lambda: 20)
-    assert baselines.ease_obstacle(2, None) == "its 2 × 2 matrix takes 0.0 GB of 0.0 GB free"
+    monkeypatch.setattr(baselines, "available_bytes", lambda: 20)
+    assert baselines.ease_obstacle(2, None) == "its 2 × 2 matrix takes 16 bytes of 20 bytes free"
     with pytest.raises(EmbedkitError, match=r"EASE cannot run: its 2 × 2 matrix"):
         EASE(part)
 

@@ -37,7 +37,7 @@ ROOMS = {
     "embeddings": {"queries", "scoring", "names", "plugins"},
     "trainers": {"corpus", "embeddings", "queries", "memory"},
     "training": {"plugins", "corpus", "embeddings", "trainers"},
-    "evaluation": {"corpus", "embeddings"},
+    "evaluation": {"corpus", "embeddings", "memory"},
     "cli": {"training", "evaluation"},
 }
 

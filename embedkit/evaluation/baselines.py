@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy as np
 from embedkit.contracts import History
 from embedkit.errors import EmbedkitError, OptionError
 from embedkit.evaluation.rankers import SCORES, WORTH_KERNEL, Ranker, WholeRows, copied
+from embedkit.memory import available_bytes, readable
 from embedkit.names import Names
 from embedkit.scoring import Ranked, Rows, rank
 
@@ -210,24 +210,12 @@ def ease_obstacle(n_tokens: int, most_tokens: int | None = MOST_TOKENS) -> str:
     Its matrix and the work to score with it take 4 n² bytes; half of the memory that is free may be used.
     """
     needed = 4 * n_tokens**2
-    available = _free_memory()
+    available = available_bytes()
     if available is not None and 2 * needed > available:
-        return f"its {n_tokens:,} × {n_tokens:,} matrix takes {needed / 1e9:.1f} GB of {available / 1e9:.1f} GB free"
+        return f"its {n_tokens:,} × {n_tokens:,} matrix takes {readable(needed)} of {readable(available)} free"
     if most_tokens is not None and n_tokens > most_tokens:
         return f"inverting a matrix of {n_tokens:,} tokens takes minutes; the limit is {most_tokens:,}"
     return ""
-
-
-def _free_memory() -> int | None:
-    """Return the bytes of memory that are free, or None where the system does not tell."""
-    try:
-        with open("/proc/meminfo") as lines:
-            for line in lines:
-                if line.startswith("MemAvailable:"):
-                    return int(line.split()[1]) * 1024
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError, AttributeError):
-        return None
 
 
 def baselines(part: TrainPart, *, most_ease_tokens: int = MOST_TOKENS) -> tuple[list[Any], dict[str, str]]:

@@ -6,6 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from embedkit.contracts import History, QueryBuilder, QueryContext
+from embedkit.queries.folded_sum import spectral
+from embedkit.queries.histories import interactions
+from embedkit.queries.ridge_regression import ridge
 from embedkit.queries.weighted_mean import mean, mean_parts
 
 if TYPE_CHECKING:
@@ -13,10 +16,10 @@ if TYPE_CHECKING:
 
 DEFAULT = "mean"
 
-BUILT_IN: dict[str, QueryBuilder] = {"mean": mean}
+BUILT_IN: dict[str, QueryBuilder] = {"mean": mean, "ridge": ridge, "spectral": spectral}
 """The builders that embedkit brings, by name."""
 
 PARTS: dict[str, Callable[[History, QueryContext, np.ndarray], np.ndarray]] = {"mean": mean_parts}
 """For builders whose query is a sum over the history: what each entry adds to a target's score."""
 
-__all__ = ["BUILT_IN", "DEFAULT", "PARTS", "mean", "mean_parts"]
+__all__ = ["BUILT_IN", "DEFAULT", "PARTS", "interactions", "mean", "mean_parts", "ridge", "spectral"]

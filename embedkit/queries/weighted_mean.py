@@ -20,21 +20,29 @@ def mean(history: History, context: QueryContext) -> np.ndarray:
     ndarray
         float32 (n × vector_size); a row of zeros for an empty history.
     """
+    return weighted_sums(history, _normalized_weights(history), context.vectors)
+
+
+def weighted_sums(history: History, weights: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    """Return Σ weight · vector over each history: float32 (n × vector_size), zeros for an empty one.
+
+    Parameters
+    ----------
+    weights
+        float32, one for each entry from the first history's first on.
+    """
     import numpy as np
 
-    weights = _normalized_weights(history)
-    vectors = context.vectors
+    begin, end = history.indptr[0], history.indptr[-1]
     if len(weights) >= _WORTH_SCIPY:
         from scipy.sparse import csr_matrix
 
         shape = len(history), len(vectors)
-        begin, end = history.indptr[0], history.indptr[-1]
         sparse = csr_matrix((weights, history.indices[begin:end], history.indptr - begin), shape=shape)
         return np.asarray(sparse @ vectors, np.float32)
     queries = np.zeros((len(history), vectors.shape[1]), np.float32)
     filled = np.diff(history.indptr) > 0
     if filled.any():
-        begin, end = history.indptr[0], history.indptr[-1]
         weighted = vectors[history.indices[begin:end]] * weights[:, None]
         queries[filled] = np.add.reduceat(weighted, history.indptr[:-1][filled] - begin, axis=0)
     return queries

@@ -31,10 +31,10 @@ def add_gram_product(
     for row in range(first, last):
         image[:] = 0
         for entry in range(indptr[row], indptr[row + 1]):
-            value, line = values[entry], right[indices[entry]]
+            value, column = values[entry], indices[entry]
             for k in range(width):
-                image[k] += value * line[k]
+                image[k] += value * right[column, k]
         for entry in range(indptr[row], indptr[row + 1]):
-            value, line = values[entry], out[indices[entry]]
+            value, column = values[entry], indices[entry]
             for k in range(width):
-                line[k] += value * image[k]
+                out[column, k] += value * image[k]

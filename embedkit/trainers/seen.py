@@ -9,6 +9,8 @@ from embedkit.corpus import Corpus
 from embedkit.errors import EmbedkitError
 from embedkit.queries.histories import interactions
 
+_LIGHTEST, _HEAVIEST = 1e-9, 1e9  # whose squares' products float32 still holds
+
 
 def rows_of(corpus: Corpus, weighting: str) -> History:
     """Return a row of distinct tokens for each key, and after them for each sentence that belongs to nobody.
@@ -18,7 +20,7 @@ def rows_of(corpus: Corpus, weighting: str) -> History:
     Raises
     ------
     EmbedkitError
-        If there are fewer than two rows or two tokens, so that nothing can be told apart.
+        If there are fewer than two rows or two tokens, so that nothing can be told apart, or weights are out of range.
     """
     sentences = History(corpus.offsets, corpus.ids, corpus.weights)
     histories = corpus.histories()
@@ -29,7 +31,15 @@ def rows_of(corpus: Corpus, weighting: str) -> History:
     for number, name in ((len(rows), what), (len(corpus.tokens), "token")):
         if number < 2:
             raise EmbedkitError(f"there is a single {name}, so nothing to tell apart; this trainer needs two or more.")
-    return interactions(rows, weighting)
+    seen = interactions(rows, weighting)
+    assert seen.weights is not None
+    low, high = float(seen.weights.min()), float(seen.weights.max())
+    if low < _LIGHTEST or high > _HEAVIEST:
+        raise EmbedkitError(
+            f"interactions weigh from {low:g} to {high:g}, and float32 cannot reckon with that; "
+            f"bring them between {_LIGHTEST:g} and {_HEAVIEST:g}."
+        )
+    return seen
 
 
 def _joined(first: History, second: History) -> History:

@@ -1,7 +1,7 @@
 """The leading right singular vectors of a sparse matrix, by subspace iteration.
 
-Halko, Martinsson and Tropp 2011 (arXiv 0909.4061, algorithms 4.4 and 5.3): a random block is multiplied by NᵀN again and
-again and made orthonormal in between; the best singular vectors within its span come out last (Rayleigh-Ritz). Memory
+Halko, Martinsson and Tropp 2011 (arXiv 0909.4061, section 4.5): a random block is multiplied by NᵀN again and again
+and made orthonormal in between; the best singular vectors within its span come out last (Rayleigh-Ritz). Memory
 is a few times n_columns × width, whatever the number of rows.
 """
 
@@ -90,8 +90,8 @@ def gram_product(matrix: History, block: np.ndarray, crew: Crew) -> np.ndarray:
 def orthonormal(block: np.ndarray, crew: Crew) -> np.ndarray:
     """Return an orthonormal basis of the span of a block's columns, by the eigenvectors of their inner products.
 
-    Stathopoulos and Wu 2002 (SIAM Journal on Scientific Computing 23, 2165-2182, algorithm SVQB). Columns that depend on
-    each other come out shorter, where a Cholesky factor would fail. One pass leaves an error of float32's precision
+    Stathopoulos and Wu 2002 (SIAM Journal on Scientific Computing 23, 2165-2182: SVQB). Columns that depend on each
+    other come out shorter, where a Cholesky factor would fail. One pass leaves an error of float32's precision
     times the squared condition number; a second leaves none.
     """
     inner = _inner(block, block, crew)

@@ -87,7 +87,8 @@ class Source:
         the command line, anything the source can read from Python.
     defaults
         Defaults for the corpus's and the trainer's options that suit these data (`{"trainer": "cbow", "window": 3}`).
-        Flags override them; a name that the chosen trainer does not know is passed over.
+        `skipgram.window` is one for that trainer alone. Flags override them; a name that the chosen trainer does not
+        know is passed over.
     dropped
         What this source left out while it was last read, and how often: `{"rows without a user": 3}`.
         It is shown to the user, as nothing is dropped in silence.

@@ -40,13 +40,12 @@ def check_fits(needed: int, what: str, remedy: str) -> None:
 
 def readable(n_bytes: float) -> str:
     """Return a number of bytes as people say it: `3.2 GB`."""
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if n_bytes < 1000:
-            break
+    power = 0
+    while n_bytes >= 1000 and power < 4:
         n_bytes /= 1000
-    else:
-        unit = "TB"
-    return f"{n_bytes:.3g} {unit}" if n_bytes < 1000 else f"{n_bytes:,.0f} {unit}"
+        power += 1
+    number = f"{n_bytes:.3g}" if n_bytes < 1000 else f"{n_bytes:,.0f}"
+    return f"{number} {('bytes', 'kB', 'MB', 'GB', 'TB')[power]}"
 
 
 def _read_number(path: str) -> int | None:

@@ -50,10 +50,17 @@ class Plan:
 def option_specs(source: type[Source], trainer: type[Trainer]) -> dict[str, list[OptionSpec]]:
     """Return the options of the corpus, the source and the trainer under these headings, with the defaults in force."""
     groups = {"corpus": CorpusOptions, "source": source.Options, "trainer": trainer.Options}
+    defaults = defaults_for(source.defaults, trainer)
     return {
-        heading: [_with_default(spec, source.defaults) for spec in describe(options)]
-        for heading, options in groups.items()
+        heading: [_with_default(spec, defaults) for spec in describe(options)] for heading, options in groups.items()
     }
+
+
+def defaults_for(defaults: Mapping[str, Any], trainer: type[Trainer]) -> dict[str, Any]:
+    """Return the defaults of a source that hold for a trainer: those for all, overridden by `TRAINER.option`."""
+    prefix = f"{trainer.name}."
+    general = {name: value for name, value in defaults.items() if "." not in name}
+    return general | {name.removeprefix(prefix): value for name, value in defaults.items() if name.startswith(prefix)}
 
 
 def _with_default(spec: OptionSpec, defaults: Mapping[str, Any]) -> OptionSpec:
@@ -190,5 +197,5 @@ def _train_on(
     """Train on a corpus that was read before, with the defaults of the source it came from."""
     chosen = plugins.trainer(trainer or str(corpus.defaults.get("trainer", DEFAULT_TRAINER)))
     declared = {spec.name for spec in describe(chosen.Options)}
-    defaults = {name: value for name, value in corpus.defaults.items() if name in declared}
+    defaults = {name: value for name, value in defaults_for(corpus.defaults, chosen).items() if name in declared}
     return _learn(chosen, corpus, build(chosen.Options, {**defaults, **options}), run)

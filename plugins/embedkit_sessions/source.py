@@ -94,15 +94,23 @@ class Sessions(embedkit.Source):
 
     name = "sessions"
     Options = Options
-    # A session is no prose: all of it is the window, and its best noise is flatter than that of words.
+    # A session is no prose: all of it is the window, no item is a stop word, and its best noise is flatter than that of
+    # words. Chosen on a validation part of Gowalla; see docs/recommending.md.
     defaults: ClassVar[dict[str, Any]] = {
         "trainer": "skipgram",
-        "window": "sentence",
-        "shrink_windows": False,
-        "epochs": 30,
-        "sample": 1e-3,
-        "ns_exponent": 0.5,
         "min_count": 1,
+        **{
+            f"{trainer}.{name}": value
+            for trainer in ("skipgram", "cbow")
+            for name, value in (
+                ("window", "sentence"),
+                ("shrink_windows", False),
+                ("epochs", 60),
+                ("sample", 0.0),
+                ("ns_exponent", 0.25),
+                ("alpha", 0.1),
+            )
+        },
     }
 
     def __init__(self, options: Any) -> None:
@@ -152,7 +160,7 @@ class Sessions(embedkit.Source):
         if self._input is None:
             from embedkit_sessions.inputs import find_inputs
 
-            self._input = find_inputs(self.options.input, self.options.layout)
+            self._input = find_inputs(self.options.input, self.options.layout, self.work_dir)
             if self.options.labels is not None:
                 find_inputs(self.options.labels, "table")  # a missing file is told of before anything is read
         return self._input

@@ -171,10 +171,12 @@ class Names(Sequence[str]):
 
         The first names of a vocabulary are its most frequent, so the search stays quick and finds what people mean.
         """
+        other_case = [other for other in (name.lower(), name.title(), name.upper()) if other != name and other in self]
         rank = self._rank(name)
         around = self.order[max(0, rank - _NEIGHBOURHOOD // 2) : rank + _NEIGHBOURHOOD // 2]
         candidates = dict.fromkeys([*self[around], *self[:_FREQUENT]])
-        return difflib.get_close_matches(name, candidates, n=n, cutoff=0.6)
+        near = difflib.get_close_matches(name, candidates, n=n, cutoff=0.6)
+        return list(dict.fromkeys([*other_case, *near]))[:n]
 
     def _rank(self, name: str) -> int:
         """Return how many names sort before `name`."""

@@ -84,7 +84,7 @@ class OptionSpec:
         kinds = [_KINDS[k] for k in self.kinds if k in _KINDS]
         text = " or ".join(kinds)
         bounds = [
-            f"{words} {limit:g}"
+            f"{words} {limit:,}"
             for words, limit in (
                 ("of at least", self.minimum),
                 ("above", self.above),

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -84,14 +85,14 @@ def test_a_missing_argument_names_the_commands_help(run):
 
 
 def test_sources_and_trainers_are_listed_with_who_provides_them(run):
-    lines = run("sources").stdout.splitlines()
+    lines = run("sources", env={"COLUMNS": "200"}).stdout.splitlines()
     assert lines[0].split() == ["name", "from", "summary"]
     assert [line.split()[:2] for line in lines[1:]] == [
         ["letters", "embedkit-good"],
         ["sessions", "embedkit-toolkit"],
         ["text", "embedkit-toolkit"],
     ]
-    trainers = [line.split()[0] for line in run("trainers").stdout.splitlines()[1:]]
+    trainers = [line.split()[0] for line in run("trainers", env={"COLUMNS": "200"}).stdout.splitlines()[1:]]
     assert {"cbow", "skipgram", "random"} <= set(trainers)
 
 
@@ -149,6 +150,12 @@ def test_completion_prints_a_script(run, shell):
         ("embedkit sim", 1, "plain,similarity"),
         ("embedkit train --source letters --up", 4, "plain,--upper"),
         ("embedkit train --source nowhere --ep", 4, ""),
+        ("embedkit train --source let", 3, "plain,letters"),
+        ("embedkit train --source text --trainer skip", 5, "plain,skipgram"),
+        ("embedkit train --source text --tokenizer ", 5, "plain,whitespace"),
+        ("embedkit train --source text --input some", 5, "file,some"),
+        ("embedkit train --output some", 3, "file,some"),
+        ("embedkit sources preview se", 3, "plain,sessions"),
     ],
 )
 def test_completion_knows_commands_and_the_flags_of_a_source(words, word, completed):
@@ -161,6 +168,28 @@ def test_completion_knows_commands_and_the_flags_of_a_source(words, word, comple
         env={**env, "COMP_CWORD": str(word)},
     )
     assert completed in done.stdout
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "word", "completed"),
+    [
+        ("embedkit similar ki", 2, ["plain,king", "plain,kings"]),
+        ("embedkit similar --keys k", 3, ["plain,karl"]),
+        ("embedkit recommend --item ki", 3, ["plain,king", "plain,kings"]),
+        ("embedkit recommend ka", 2, ["plain,karl"]),
+        ("embedkit analogy queen ki", 3, ["plain,king", "plain,kings"]),
+        ("embedkit similar --model missing.safetensors ki", 4, []),
+    ],
+)
+def test_completion_knows_the_names_in_a_model(words, word, completed, tmp_path):
+    names = ["king", "queen", "kings"]
+    embedkit.Embeddings(names, np.eye(3, dtype=np.float32), keys=["karl"], key_vectors=np.ones((1, 3))).save(
+        tmp_path / "embedkit.safetensors"
+    )
+    env = {**os.environ, "_EMBEDKIT_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(word)}
+    done = subprocess.run([sys.executable, "-m", "embedkit"], capture_output=True, text=True, env=env, cwd=tmp_path)
+    assert done.stdout.split() == completed
     assert done.stderr == ""
 
 

@@ -118,6 +118,23 @@ def test_explain_tells_what_carried_a_score(run):
     assert history[0]["because"][0]["label"] == "Apple"
 
 
+def test_a_number_of_results_that_is_none_is_refused(run):
+    assert "'1e3' is not a valid whole number" in refused(run("similar", "pear", "--topn", "1e3"), 2)
+
+
+def test_results_do_not_replace_a_model(run):
+    before = Path("embedkit.safetensors").read_bytes()
+    line = refused(run("recommend", "--all", "--format", "csv", "--output", "embedkit.safetensors"), 1)
+    assert line == "embedkit.safetensors is a model; name another --output for the results."
+    assert Path("embedkit.safetensors").read_bytes() == before
+
+
+def test_the_name_of_what_is_asked_for_is_shown_beside_it(run):
+    assert answered(run("similar", "pear", "axe")).startswith("pear  Pear, ripe ")
+    assert answered(run("recommend", "--item", "saw", "--item", "apple")).startswith("saw, apple  톱, Apple ")
+    assert answered(run("similar", "--topn", "1", "axe")).split()[:2] == ["axe", "cosine"]
+
+
 def test_all_keys_go_to_a_file_and_those_without_an_answer_are_named(run):
     result = run("recommend", "--all", "--topn", "2", "--output", "all.csv")
     assert answered(result) == ""
@@ -197,6 +214,20 @@ def test_similar_tokens_and_keys(run):
     (row,) = rows(run, "similar", "cat", "--keys", "--topn", "1")
     assert (row["query"], row["key"]) == ("cat", "-dog")
     assert "cosine" in answered(run("similar", "apple"))
+
+
+def test_similar_tokens_and_analogies_can_be_filtered(run):
+    assert tokens(run, "similar", "apple", "--exclude", "pear", "--topn", "1") != ["pear"]
+    assert sorted(tokens(run, "similar", "apple", "--only", "saw", "--only", "axe")) == ["axe", "saw"]
+    assert tokens(run, "analogy", "apple", "pear", "saw", "--only", "axe") == ["axe"]
+    assert tokens(run, "analogy", "apple", "pear", "saw", "--exclude", "axe", "--topn", "1") != ["axe"]
+    line = refused(run("similar", "cat", "--keys", "--only", "axe"), 2)
+    assert line.startswith("--exclude and --only are for tokens, not for --keys")
+
+
+def test_a_model_named_as_an_argument_is_told_how(run):
+    line = refused(run("info", "embedkit.safetensors"), 2)
+    assert line.endswith("(embedkit.safetensors). A model is named with --model. See embedkit info --help.")
 
 
 def test_similarity_by_every_metric(run):

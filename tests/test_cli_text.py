@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embedkit.cli.rankings import Ranking, Reason
-from embedkit.cli.table import fit, listing, ranking_lines
+from embedkit.cli.table import fit, listing, ranking_lines, wrapped
 from embedkit.cli.text import pad, shorten, visible, width
 
 
@@ -89,8 +89,18 @@ def test_labels_are_escaped_and_an_empty_ranking_says_so():
 def test_reasons_stand_below_their_result():
     ranking = Ranking("q", ["a"], [1.0], because=[[Reason("b", "Bee", 0.75), Reason("c", "", 0.25)]])
     assert ranking_lines(ranking, 80)[2].strip() == "because of Bee 0.75, c 0.25"
+    assert ranking_lines(ranking, 30)[2:] == ["       because of Bee 0.75,", "       c 0.25"]
 
 
 def test_a_listing_is_aligned_and_cut():
     assert listing([("name", "of"), ("고양이", "cat")]) == ["name    of", "고양이  cat"]
     assert listing([("a", "b" * 30)], 10) == ["a  bbbbbb…"]
+
+
+def test_the_last_column_of_a_list_is_broken_into_lines_that_fit():
+    assert wrapped([("name", "is"), ("cat", "a small animal that purrs"), ("x", "")], 20) == [
+        "name  is",
+        "cat   a small animal",
+        "      that purrs",
+        "x",
+    ]

@@ -96,6 +96,9 @@ def test_the_command_that_is_proposed_works(run):
         (["a"], ["-u", "u 1"], "embedkit recommend 'u 1'"),
         (["a"], ["-u"], "embedkit recommend -- -u"),
         (["it's"], None, """embedkit similar 'it'"'"'s'"""),
+        (["2015", "the", "of", "왕이", "kingdom", "so", "나라를"], None, "embedkit similar kingdom"),
+        (["의", "the", "10", "kingdom", "왕이"], None, "embedkit similar '왕이'"),
+        (["7", "3"], None, "embedkit similar 3"),
     ],
 )
 def test_a_proposed_command_is_quoted_for_the_shell(tokens, keys, command):
@@ -130,6 +133,15 @@ def test_what_a_trainer_writes_over_is_replaced_whole(run):
     assert train(run, "--input", "one.txt").exit_code == 0
     assert len(embedkit.load(MODEL)) > 0
     assert sorted(path.name for path in Path().iterdir()) == ["embedkit.safetensors", "one.txt", "two.txt"]
+
+
+def test_only_a_model_is_replaced_by_a_model(run):
+    before = Path("one.txt").read_bytes()
+    line = refused(train(run, "--input", "one.txt", "--output", "one.txt"), 1)
+    assert line == "one.txt is there already and is no model; name another --output, or remove it first."
+    assert Path("one.txt").read_bytes() == before
+    for _ in range(2):
+        assert train(run, "--input", "one.txt", "--output", "model").exit_code == 0
 
 
 def test_without_input_the_sample_is_read_and_it_says_so(run):

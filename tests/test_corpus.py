@@ -250,3 +250,10 @@ def test_a_work_dir_that_is_a_file_is_refused(tmp_path):
     file.touch()
     with pytest.raises(embedkit.EmbedkitError, match="name another with --work-dir"):
         WorkFolder(file)
+
+
+def test_a_work_dir_is_made_where_its_parent_is_there(tmp_path):
+    assert WorkFolder(tmp_path / "new").path.is_dir()
+    with pytest.raises(embedkit.EmbedkitError, match="name another with --work-dir"):
+        WorkFolder(tmp_path / "misspelt" / "new")
+    assert not (tmp_path / "misspelt").exists()

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import unicodedata
 from types import SimpleNamespace
 
 import numpy as np
@@ -120,6 +121,27 @@ def test_unknown_names_offer_the_nearest(emb):
             emb.recommend("ann", **filters)
     with pytest.raises(EmbedkitError, match=r"named by a string, not by 7: convert it with str\(\)"):
         emb.recommend([7])
+    with pytest.raises(EmbedkitError, match=r"named by a string, not by 7: convert it with str\(\)"):
+        emb.most_similar(7)
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_a_name_is_found_in_either_normal_form(form):
+    names = [unicodedata.normalize(form, name) for name in ("café", "한국어")]
+    emb = Embeddings(names, np.eye(2, dtype=np.float32))
+    for other in ("NFC", "NFD"):
+        assert emb[unicodedata.normalize(other, "한국어")].tolist() == [0, 1]
+        assert emb.most_similar(unicodedata.normalize(other, "café"))[0][0] == names[1]
+        assert unicodedata.normalize(other, "café") in emb
+    assert "cafè" not in emb
+    with pytest.raises(UnknownNameError):
+        emb["cafè"]
+
+
+def test_two_normal_forms_of_one_name_stay_two():
+    emb = Embeddings(["caf\u00e9", "cafe\u0301"], np.eye(2, dtype=np.float32))
+    assert emb["caf\u00e9"].tolist() == [1, 0]
+    assert emb["cafe\u0301"].tolist() == [0, 1]
 
 
 # Recommendations

@@ -81,6 +81,8 @@ def test_neighbours():
     assert names.nearest("quen") == ["queen"]
     assert names.nearest("zzzzzz") == []
     assert Names.from_strings([]).nearest("a") == []
+    assert Names.from_strings(["ring", "king", "swing"]).nearest("King")[0] == "king"
+    assert Names.from_strings(["nato", "NATO"]).nearest("Nato") == ["nato", "NATO"]
 
 
 def test_nearest_finds_rare_names_beside_it_in_order():

@@ -26,6 +26,7 @@ class Options:
     input: object = ()
     sizes: list[int] = field(default_factory=lambda: [1, 2])
     folder: Path = Path("here")
+    rounds: int = option(5, minimum=1, maximum=1_000_000)
 
 
 SPECS = {spec.name: spec for spec in describe(Options)}
@@ -102,6 +103,7 @@ def test_an_object_is_handed_on_as_it_is():
         ("layout", "tabel", "must be one of 'table', 'lines'; got 'tabel'. Did you mean 'table'?"),
         ("title", 3, "must be text; got 3."),
         ("sizes", ["1", "x"], "got 'x'"),
+        ("rounds", 0, "must be a whole number of at least 1 and of at most 1,000,000; got 0."),
     ],
 )
 def test_a_value_that_does_not_fit_is_refused_with_what_would(name, value, words):

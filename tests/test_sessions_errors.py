@@ -36,6 +36,8 @@ def write(tmp_path):
 def test_missing_empty_and_unsuited_inputs(write, tmp_path):
     (tmp_path / "folder").mkdir()
     assert "nowhere.csv does not exist" in refused(tmp_path / "nowhere.csv")
+    write("ratings.csv", "user,item\n1,2\n")
+    assert refused(tmp_path / "rating.csv").endswith("does not exist; check the path. Did you mean 'ratings.csv'?")
     assert "no file matches" in refused(str(tmp_path / "*.parquet"))
     assert "holds no file to read" in refused(tmp_path / "folder")
     assert "a.csv is empty" in refused(write("a.csv", ""))
@@ -78,6 +80,12 @@ def test_missing_and_misnamed_columns(write):
         == "x.csv has no column 'user'; it has: wer, was. Name it with --user-column or say --no-header."
     )
     assert "--item-column" in refused(unknown, user_column="wer")
+    misspelt = write("m.csv", "userr,item\n1,2\n")
+    assert refused(misspelt).endswith("or say --no-header. Did you mean 'userr'?")
+    assert refused(write("i.csv", "user,item\n1,2\n"), user_column="item") == (
+        "i.csv: column 'item' is taken for something else; name that of the items with --item-column."
+    )
+    assert refused(unknown, delimiter=";").startswith("x.csv is not parted by ';'; name what parts its columns")
     assert "--delimiter" in refused(write("y.csv", "user item\n1 2\n"))
 
 
@@ -85,6 +93,7 @@ def test_missing_and_misnamed_columns(write):
     ("rows", "line", "problem"),
     [
         ("ann,a,1\nann,b\nann,c,3\n", 3, "2 columns where there should be 3"),
+        ("ann,a,1\nann\nann,c,3\n", 3, "1 column where there should be 3"),
         ("ann,a,1\nann,b,2\nann,c,3,4\n", 4, "4 columns where there should be 3"),
         ('ann,a,1\nann,"b,2\nann,c,3\n', 3, "quotation mark"),
         ('ann,a,1\nann,"b"x,2\nann,c,3\n', 3, "quotation mark"),

@@ -1,5 +1,10 @@
 """Lines of tokens, their first token the key or not, become sentences whole."""
 
+import gc
+import io
+import os
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -90,3 +95,18 @@ def test_lines_of_any_length_stay_whole_over_blocks(write, monkeypatch, table, k
     if not expected:
         return
     assert [s for s in sentences(source(path, key=key)) if s[1]] == expected
+
+
+def test_standard_input_is_kept_beside_the_work_folder_while_it_is_needed(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"ann a b\n")))
+    one = source("-")
+    for _ in range(2):
+        one.work_dir = tmp_path / "work"
+        one.work_dir.mkdir()
+        assert sentences(one) == [("ann", ["a", "b"])]
+        one.work_dir.rmdir()
+        (folder,) = tmp_path.iterdir()
+        assert folder.name.startswith(f"embedkit-{os.getpid()}-")
+    del one
+    gc.collect()
+    assert list(tmp_path.iterdir()) == []

@@ -86,9 +86,13 @@ def test_compressed_files_are_read_as_streams(tmp_path, suffix):
     path.write_bytes(pack(LINES.encode()[:half]) + pack(LINES.encode()[half:]))
     assert read(source(path)) == SENTENCES
     path.write_bytes(path.read_bytes()[:-6])
-    assert refusal(source(path)).startswith(f"{path} is damaged or cut short: ")
+    told = refusal(source(path))
+    assert told.startswith(f"{path} is damaged or cut short (")
+    assert told.endswith("); fetch or pack it again.")
     path.write_bytes(b"this is not compressed at all")
-    assert refusal(source(path)).startswith(f"{path} is damaged or cut short: ")
+    told = refusal(source(path))
+    assert told.startswith(f"{path} is damaged or cut short (")
+    assert told.endswith("); fetch or pack it again.")
 
 
 def test_folders_are_read_in_order_of_names_and_what_is_left_out_is_counted(tmp_path):
@@ -193,6 +197,10 @@ def test_tokenizers_and_case(corpus):
         (
             b"\n" * 5000 + b"x\xe0\x80\n",
             "{} line 5001 is not UTF-8 (byte 0xE0); say what it is with --encoding, such as cp949.",
+        ),
+        (
+            b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR",
+            "{} is binary, not text; unpack or convert it, or name its --encoding.",
         ),
         (b"", "{} is empty: give text to read with --input."),
         (b"\xef\xbb\xbf", "{} is empty: give text to read with --input."),

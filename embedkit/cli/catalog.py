@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from embedkit.cli.registry import registry
-from embedkit.cli.table import listing, terminal_width
+from embedkit.cli.table import terminal_width, wrapped
 from embedkit.cli.text import visible
 
 
@@ -31,7 +31,7 @@ def echo_table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]], nothing
     if not rows:
         click.echo(f"embedkit: {nothing}.", err=True)
         return
-    for line in listing([header, *rows], terminal_width()):
+    for line in wrapped([header, *rows], terminal_width()):
         click.echo(line)
 
 

@@ -1,14 +1,53 @@
-"""`embedkit completion`: the script that completes commands and flags in a shell."""
+"""`embedkit completion`: the script that completes commands, flags and their values in a shell; and those values."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
 import click
+
+from embedkit.cli.model import DEFAULT_MODEL, ENVIRONMENT, open_model
+from embedkit.cli.registry import registry
+from embedkit.errors import EmbedkitError
+
+Completer = Callable[[click.Context, click.Parameter, str], list[str]]
+
+_SHOWN = 50
 
 _HOW = {
     "bash": 'add to ~/.bashrc:  eval "$(embedkit completion bash)"',
     "zsh": 'add to ~/.zshrc, below compinit:  eval "$(embedkit completion zsh)"',
     "fish": "run once:  embedkit completion fish > ~/.config/fish/completions/embedkit.fish",
 }
+
+
+def sources(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Return the names of sources that begin so."""
+    return [name for name in sorted(registry(ctx).plugins().sources) if name.startswith(incomplete)]
+
+
+def trainers(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Return the names of trainers that begin so."""
+    return [name for name in sorted(registry(ctx).plugins().trainers) if name.startswith(incomplete)]
+
+
+def names_of(kind: Literal["tokens", "keys"]) -> Completer:
+    """Return a completer for names that the model holds; for keys where the command has `--keys` and it is given."""
+
+    def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+        path = ctx.params.get("model") or os.environ.get(ENVIRONMENT) or DEFAULT_MODEL
+        try:
+            embeddings = open_model(Path(path))
+        except EmbedkitError:
+            return []
+        keys = kind == "keys" or ctx.params.get("keys") is True
+        names = embeddings.keys if keys else embeddings.tokens
+        return [] if names is None else names.starting_with(incomplete, _SHOWN)
+
+    return complete
 
 
 @click.command(epilog="To install: for bash and zsh, " + _HOW["bash"] + " (zsh: ~/.zshrc); for fish, " + _HOW["fish"])

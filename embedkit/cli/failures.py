@@ -70,6 +70,8 @@ def _one_line(error: Exception) -> str:
 
 def _explain_call(error: click.ClickException) -> str:
     message = " ".join(error.format_message().split())
+    if message.startswith("Got unexpected extra argument") and ".safetensors" in message:
+        message += ". A model is named with --model"
     context = getattr(error, "ctx", None)
     if context is None or "--help" in message:
         return message

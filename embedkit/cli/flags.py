@@ -6,10 +6,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from embedkit.options import OptionSpec
 
+_PATHS = ("PATH", "FILE", "FOLDER")
 _METAVARS: dict[type, str] = {int: "INT", float: "NUMBER", str: "TEXT"}
+
+
+class WholeNumber(click.IntRange):
+    """A whole number within bounds, called so when it is refused."""
+
+    name = "whole number"
 
 
 class SpecFlag(click.Option):
@@ -31,6 +39,12 @@ class SpecFlag(click.Option):
         if not self.is_flag:
             text += f" {self.metavar}"
         return text, " ".join(filter(None, (self.spec.help, _note(self.spec))))
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return the choices that begin so; of a flag that takes paths, let the shell complete files."""
+        if self.spec.metavar in _PATHS:
+            return [CompletionItem(incomplete, type="file")]
+        return [CompletionItem(choice) for choice in self.spec.choices if choice.startswith(incomplete)]
 
 
 def takes_several(spec: OptionSpec) -> bool:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 DEFAULT_MODEL = "embedkit.safetensors"
 ENVIRONMENT = "EMBEDKIT_MODEL"
+FILE = click.Path(path_type=Path, readable=False)
+"""The type of a flag that names a file: a shell completes it; what is wrong with the file is told where it is used."""
 
 
 def model_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -22,11 +24,41 @@ def model_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option(
         "--model",
         metavar="FILE",
-        type=Path,
+        type=FILE,
         envvar=ENVIRONMENT,
         default=DEFAULT_MODEL,
         help=f"The model file; ${ENVIRONMENT} or ./{DEFAULT_MODEL} where not given.",
     )(command)
+
+
+def refuse_to_replace_other(output: Path) -> None:
+    """Refuse to write a model over something else, such as the input that was named by mistake.
+
+    Raises
+    ------
+    ModelError
+        If there is a file of that name which neither is a model nor is called like one.
+    """
+    from embedkit.embeddings.safetensors import begins_like_model
+
+    if output.suffix == Path(DEFAULT_MODEL).suffix or not output.is_file() or not output.stat().st_size:
+        return
+    if not begins_like_model(output):
+        raise ModelError(f"{output} is there already and is no model; name another --output, or remove it first.")
+
+
+def refuse_to_replace_model(output: Path) -> None:
+    """Refuse to write results over a model.
+
+    Raises
+    ------
+    ModelError
+        If the file is a model.
+    """
+    from embedkit.embeddings.safetensors import begins_like_model
+
+    if output.is_file() and begins_like_model(output):
+        raise ModelError(f"{output} is a model; name another --output for the results.")
 
 
 def open_model(path: Path) -> Embeddings:

@@ -13,6 +13,9 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from embedkit.cli.flags import WholeNumber
+from embedkit.cli.model import FILE, refuse_to_replace_model
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -46,6 +49,8 @@ class Ranking:
         What the scores are: `score`, `cosine`, `count`.
     because
         For each result the tokens of the history that carried its score; or None.
+    query_label
+        The name to show for the query in a table; empty, or the query itself, where it has none.
     """
 
     query: str
@@ -55,6 +60,7 @@ class Ranking:
     names: tuple[str, str] = ("query", "token")
     measure: str = "score"
     because: Sequence[Sequence[Reason]] | None = None
+    query_label: str = ""
 
 
 Columns = dict[str, list[Any]]
@@ -97,7 +103,7 @@ def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--output",
             metavar="FILE",
-            type=Path,
+            type=FILE,
             help="Write to this file instead of standard output; its ending tells the format.",
         ),
         click.option(
@@ -108,7 +114,7 @@ def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "gets a ' before it, so that no spreadsheet runs it.",
         ),
         click.option(
-            "--topn", type=click.IntRange(min=1), default=10, show_default=True, metavar="INT", help="How many results."
+            "--topn", type=WholeNumber(min=1), default=10, show_default=True, metavar="INT", help="How many results."
         ),
     ):
         command = decorator(command)
@@ -140,6 +146,7 @@ def prepared(form: str | None, output: Path | None) -> str:
         from embedkit.embeddings import check_writable
 
         check_writable(output)
+        refuse_to_replace_model(output)
     return form
 
 

@@ -6,11 +6,13 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from embedkit.cli.completion import names_of
 from embedkit.cli.failures import say
+from embedkit.cli.filters import filter_options, filters, names_in
 from embedkit.cli.model import model_option, open_model
 from embedkit.cli.naming import NamesCommand, labels_for, namer, unzip
 from embedkit.cli.rankings import Ranking, Reason, output_options, prepared, write_rankings
@@ -34,20 +36,18 @@ class Wish:
 
 
 @click.command(cls=NamesCommand)
-@click.argument("keys", nargs=-1, metavar="KEY...")
+@click.argument("keys", nargs=-1, metavar="KEY...", shell_complete=names_of("keys"))
 @click.option(
     "--item",
     "items",
     multiple=True,
     metavar="TOKEN",
+    shell_complete=names_of("tokens"),
     help="Recommend to someone with this history; repeat it, oldest first. - reads standard input, a token a line.",
 )
 @click.option("--all", "everyone", is_flag=True, help="Recommend to every key of the model.")
 @output_options
-@click.option("--exclude", multiple=True, metavar="TOKEN", help="Never recommend this token; may be repeated.")
-@click.option("--exclude-from", type=click.File("rb"), metavar="FILE", help="The same, from a file: one a line.")
-@click.option("--only", multiple=True, metavar="TOKEN", help="Recommend nothing but this token; may be repeated.")
-@click.option("--only-from", type=click.File("rb"), metavar="FILE", help="The same, from a file: one a line.")
+@filter_options
 @click.option("--include-seen", is_flag=True, help="Recommend tokens of the history too.")
 @click.option("--explain", is_flag=True, help="Show which tokens of the history carried each score.")
 @click.option(
@@ -64,8 +64,10 @@ def recommend(
     form: str | None,
     output: Path | None,
     model: Path,
+    include_seen: bool,
     explain: bool,
-    **filters: Any,
+    fallback: str | None,
+    **flags: Any,
 ) -> None:
     """Recommend tokens to each KEY by its history, to a history given with --item, or to --all.
 
@@ -73,7 +75,7 @@ def recommend(
     """
     _check_call(keys, items, everyone, explain)
     form = prepared(form, output)
-    wish = Wish(topn, _filters(**filters), explain)
+    wish = Wish(topn, {**filters(**flags), "include_seen": include_seen, "fallback": fallback}, explain)
     history = _history(items)
     embeddings = open_model(model)
     if everyone:
@@ -95,39 +97,14 @@ def _check_call(keys: Sequence[str], items: Sequence[str], everyone: bool, expla
         raise click.UsageError("--explain goes with a KEY or --item, not with --all")
 
 
-def _filters(
-    exclude: tuple[str, ...],
-    exclude_from: IO[bytes] | None,
-    only: tuple[str, ...],
-    only_from: IO[bytes] | None,
-    include_seen: bool,
-    fallback: str | None,
-) -> dict[str, Any]:
-    excluded = [*exclude, *_names_in(exclude_from)]
-    chosen = [*only, *_names_in(only_from)] if only or only_from else None
-    return {"exclude": excluded, "only": chosen, "include_seen": include_seen, "fallback": fallback}
-
-
 def _history(items: Sequence[str]) -> list[str]:
     """Return the tokens given with `--item`, those of standard input in the place of `-`."""
     history: list[str] = []
     for item in items:
-        history.extend(_names_in(sys.stdin.buffer) if item == "-" else [item])
+        history.extend(names_in(sys.stdin.buffer) if item == "-" else [item])
     if items and not history:
         raise EmbedkitError("standard input holds no token: give one a line.")
     return history
-
-
-def _names_in(file: IO[bytes] | None) -> list[str]:
-    """Return the lines of a file without their ends, empty ones left out."""
-    if file is None:
-        return []
-    try:
-        text = file.read().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        where = "standard input" if file is sys.stdin.buffer else file.name
-        raise EmbedkitError(f"{where} is not UTF-8 text: {error.reason} at byte {error.start + 1}.") from error
-    return [name for line in text.split("\n") if (name := line.rstrip("\r"))]
 
 
 def _to_keys(embeddings: Embeddings, keys: Sequence[str], wish: Wish) -> Iterator[Ranking]:
@@ -146,7 +123,8 @@ def _to_history(embeddings: Embeddings, history: list[str], wish: Wish) -> Ranki
     found, scores = unzip(embeddings.recommend(history=history, topn=wish.topn, **wish.filters))
     because = _because(embeddings, found, wish, history=history) if wish.explain else None
     labels = labels_for(embeddings, found)
-    return Ranking(", ".join(history), found, scores, labels, ("query", "token"), "score", because)
+    of_history = ", ".join(map(embeddings.label, history))
+    return Ranking(", ".join(history), found, scores, labels, ("query", "token"), "score", because, of_history)
 
 
 def _because(embeddings: Embeddings, found: Sequence[str], wish: Wish, **whose: Any) -> list[list[Reason]]:

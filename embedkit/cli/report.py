@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 _TELLING_RANK = 100
+_SHORT_WORD = 4
 
 
 class Timer:
@@ -71,13 +72,21 @@ def next_command(embeddings: Embeddings, output: Path) -> str:
         return ""
     candidates = names[: 2 * _TELLING_RANK]
     plain = [name for name in candidates if name.isprintable() and not name.startswith("-")] or candidates
-    name = plain[0] if verb == "recommend" else plain[min(_TELLING_RANK, len(plain) // 2)]
+    name = plain[0] if verb == "recommend" else _telling(plain)
     words = ["embedkit", verb]
     if output != Path(DEFAULT_MODEL):
         words += ["--model", str(output)]
     if name.startswith("-"):
         words.append("--")
     return shlex.join([*words, name])
+
+
+def _telling(tokens: list[str]) -> str:
+    """Return one of the most frequent tokens that says something: no number, no short word, of the usual script."""
+    words = [token for token in tokens if token.isalpha()] or tokens
+    alike = [token for token in words if token.isascii() == words[0].isascii()]
+    long = [token for token in alike if len(token) > _SHORT_WORD or not token.isascii()] or alike
+    return long[len(long) // 2]
 
 
 def plural(number: int, noun: str) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from embedkit.cli.completion import names_of
+from embedkit.cli.filters import Filters, filter_options, filters
 from embedkit.cli.model import model_option, open_model
 from embedkit.cli.naming import NamesCommand, labels_for, unzip
 from embedkit.cli.rankings import Ranking, output_options, prepared, shortest, write_rankings
@@ -19,28 +21,40 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=NamesCommand)
-@click.argument("tokens", nargs=-1, required=True, metavar="TOKEN...")
+@click.argument("tokens", nargs=-1, required=True, metavar="TOKEN...", shell_complete=names_of("tokens"))
 @click.option("--keys", is_flag=True, help="The arguments are keys (users, documents): show similar keys.")
 @output_options
+@filter_options
 @model_option
-def similar(tokens: tuple[str, ...], keys: bool, topn: int, form: str | None, output: Path | None, model: Path) -> None:
+def similar(
+    tokens: tuple[str, ...], keys: bool, topn: int, form: str | None, output: Path | None, model: Path, **flags: Any
+) -> None:
     """Show the tokens most similar to each TOKEN, by the cosine of their vectors."""
+    chosen = filters(**flags)
+    if keys and (chosen["exclude"] or chosen["only"] is not None):
+        raise click.UsageError("--exclude and --only are for tokens, not for --keys")
     form = prepared(form, output)
     embeddings = open_model(model)
-    write_rankings(_similar(embeddings, tokens, keys, topn), form, output)
+    rankings = _similar_keys(embeddings, tokens, topn) if keys else _similar(embeddings, tokens, topn, chosen)
+    write_rankings(rankings, form, output)
 
 
-def _similar(embeddings: Embeddings, names: tuple[str, ...], keys: bool, topn: int) -> Iterator[Ranking]:
-    find = embeddings.similar_keys if keys else embeddings.most_similar
-    for name in names:
-        found, scores = unzip(find(name, topn=topn))
-        labels = None if keys else labels_for(embeddings, found)
-        yield Ranking(name, found, scores, labels, ("query", "key" if keys else "token"), "cosine")
+def _similar(embeddings: Embeddings, tokens: Iterable[str], topn: int, chosen: Filters) -> Iterator[Ranking]:
+    for token in tokens:
+        found, scores = unzip(embeddings.most_similar(token, topn=topn, **chosen))
+        labels, label = labels_for(embeddings, found), embeddings.label(token)
+        yield Ranking(token, found, scores, labels, measure="cosine", query_label=label)
+
+
+def _similar_keys(embeddings: Embeddings, keys: Iterable[str], topn: int) -> Iterator[Ranking]:
+    for key in keys:
+        found, scores = unzip(embeddings.similar_keys(key, topn=topn))
+        yield Ranking(key, found, scores, names=("query", "key"), measure="cosine")
 
 
 @click.command(cls=NamesCommand)
-@click.argument("a")
-@click.argument("b")
+@click.argument("a", shell_complete=names_of("tokens"))
+@click.argument("b", shell_complete=names_of("tokens"))
 @click.option(
     "--metric",
     type=click.Choice(["cosine", "dot", "euclidean"]),
@@ -60,9 +74,9 @@ def similarity(a: str, b: str, metric: Metric, form: str, model: Path) -> None:
 
 
 @click.command(cls=NamesCommand)
-@click.argument("a")
-@click.argument("b")
-@click.argument("c")
+@click.argument("a", shell_complete=names_of("tokens"))
+@click.argument("b", shell_complete=names_of("tokens"))
+@click.argument("c", shell_complete=names_of("tokens"))
 @click.option(
     "--method",
     type=click.Choice(["3cosadd", "3cosmul"]),
@@ -71,13 +85,23 @@ def similarity(a: str, b: str, metric: Metric, form: str, model: Path) -> None:
     help="Add and subtract cosines (3CosAdd), or multiply and divide them (3CosMul).",
 )
 @output_options
+@filter_options
 @model_option
 def analogy(
-    a: str, b: str, c: str, method: AnalogyMethod, topn: int, form: str | None, output: Path | None, model: Path
+    a: str,
+    b: str,
+    c: str,
+    method: AnalogyMethod,
+    topn: int,
+    form: str | None,
+    output: Path | None,
+    model: Path,
+    **flags: Any,
 ) -> None:
     """Answer: A is to B as C is to what? For example: embedkit analogy man king woman."""
+    chosen = filters(**flags)
     form = prepared(form, output)
     embeddings = open_model(model)
-    found, scores = unzip(embeddings.analogy(a, b, c, topn=topn, method=method))
+    found, scores = unzip(embeddings.analogy(a, b, c, topn=topn, method=method, **chosen))
     ranking = Ranking(f"{a} : {b} = {c} : ?", found, scores, labels_for(embeddings, found))
     write_rankings([ranking], form, output)

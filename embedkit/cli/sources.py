@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from embedkit.cli import completion
 from embedkit.cli.catalog import echo_registered
 from embedkit.cli.failures import say
-from embedkit.cli.flags import SpecFlag, given_values
+from embedkit.cli.flags import SpecFlag, WholeNumber, given_values
 from embedkit.cli.registry import registry
 from embedkit.cli.report import plural, reasons
 from embedkit.cli.table import listing, terminal_width
@@ -54,8 +55,8 @@ class PreviewCommand(SourceCommand):
 
 
 @sources.command(cls=PreviewCommand)
-@click.argument("name")
-@click.option("--count", type=click.IntRange(min=1), default=5, show_default=True, metavar="INT", help="How many.")
+@click.argument("name", shell_complete=completion.sources)
+@click.option("--count", type=WholeNumber(min=1), default=5, show_default=True, metavar="INT", help="How many.")
 @click.pass_context
 def preview(ctx: click.Context, /, name: str, count: int, **params: Any) -> None:
     """Show the first sentences of source NAME as training would read them.

@@ -14,6 +14,7 @@ from embedkit.cli.text import pad, shorten, visible, width
 
 _GAP = 2
 _NARROWEST = 12
+_REASONS_MARGIN = 7
 
 
 def terminal_width() -> int:
@@ -47,23 +48,37 @@ def ranking_lines(ranking: Ranking, columns: int, colours: bool = False) -> list
         gap = " " * _GAP
         lines.append(f"{gap}{gap.join(shown)}{gap}{pad(score, score_width, right=True)}")
         if ranking.because is not None:
-            lines.append(_reasons(ranking.because[row], columns, colours))
+            lines += _reasons(ranking.because[row], columns, colours)
     return lines
 
 
 def _heading(ranking: Ranking, left: int, score_width: int, columns: int, colours: bool) -> str:
     """Return the query, and the measure above the scores; a long query pushes the measure aside."""
-    query = shorten(visible(ranking.query), columns - score_width - _GAP)
+    query = (" " * _GAP).join(filter(None, dict.fromkeys((ranking.query, ranking.query_label))))
+    query = shorten(visible(query), columns - score_width - _GAP)
     measure = pad(ranking.measure, score_width, right=True)
     return _styled(pad(query, left), colours, bold=True) + " " * _GAP + _styled(measure, colours, dim=True)
 
 
-def _reasons(reasons: Sequence[Reason], columns: int, colours: bool) -> str:
-    text = (
-        ", ".join(f"{visible(reason.label or reason.token)} {reason.score:.2f}" for reason in reasons)
-        or "nothing in the history"
-    )
-    return _styled(shorten(f"       because of {text}", columns), colours, dim=True)
+def _reasons(reasons: Sequence[Reason], columns: int, colours: bool) -> list[str]:
+    parts = [f"{visible(reason.label or reason.token)} {reason.score:.2f}" for reason in reasons]
+    parts = parts or ["nothing in the history"]
+    lines = _in_lines(["because of " + parts[0], *parts[1:]], ", ", columns - _REASONS_MARGIN)
+    return [_styled(shorten(" " * _REASONS_MARGIN + line, columns), colours, dim=True) for line in lines]
+
+
+def _in_lines(parts: Sequence[str], glue: str, room: int) -> list[str]:
+    """Return parts joined by `glue`, in lines no wider than `room` where no single part is wider."""
+    lines = [parts[0]]
+    end = glue.rstrip()
+    for part in parts[1:]:
+        longer = lines[-1] + glue + part
+        if width(longer) + len(end) > room:
+            lines[-1] += end
+            lines.append(part)
+        else:
+            lines[-1] = longer
+    return lines
 
 
 def _styled(text: str, colours: bool, **style: bool) -> str:
@@ -89,3 +104,16 @@ def listing(rows: Sequence[Sequence[str]], columns: int | None = None) -> list[s
     gap = " " * _GAP
     lines = [gap.join(pad(cell, w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in cells]
     return [shorten(line, columns) for line in lines] if columns else lines
+
+
+def wrapped(rows: Sequence[Sequence[str]], columns: int) -> list[str]:
+    """Return rows of text with their columns aligned and the last one broken into lines that fit the terminal."""
+    first = listing([row[:-1] for row in rows])
+    margin = max(map(width, first)) + _GAP
+    room = max(_NARROWEST, columns - margin)
+    lines = []
+    for start, row in zip(first, rows, strict=True):
+        for part in _in_lines(visible(row[-1]).split(" "), " ", room):
+            lines.append((pad(start, margin) + part).rstrip())
+            start = ""
+    return lines

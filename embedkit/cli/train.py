@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from embedkit.cli import completion
 from embedkit.cli.failures import Interrupted
 from embedkit.cli.flags import SpecFlag, given_values, look_ahead, repeat_flags
-from embedkit.cli.model import DEFAULT_MODEL
+from embedkit.cli.model import DEFAULT_MODEL, FILE, refuse_to_replace_other
 from embedkit.cli.registry import registry
 from embedkit.errors import UnknownNameError, did_you_mean
 
@@ -129,10 +130,15 @@ def _flags_once(specs: dict[str, Any]) -> dict[str, list[SpecFlag]]:
 
 
 @click.command(cls=TrainCommand)
-@click.option("--source", metavar="NAME", help="Where the sentences come from.")
-@click.option("--trainer", metavar="NAME", help="How vectors are learned from them; a source has its favourite.")
+@click.option("--source", metavar="NAME", help="Where the sentences come from.", shell_complete=completion.sources)
 @click.option(
-    "--output", metavar="FILE", default=DEFAULT_MODEL, show_default=True, help="The model file to write.", type=Path
+    "--trainer",
+    metavar="NAME",
+    help="How vectors are learned from them; a source has its favourite.",
+    shell_complete=completion.trainers,
+)
+@click.option(
+    "--output", metavar="FILE", default=DEFAULT_MODEL, show_default=True, help="The model file to write.", type=FILE
 )
 @click.pass_context
 def train(ctx: click.Context, /, source: str, trainer: str | None, output: Path, **params: Any) -> None:
@@ -146,6 +152,7 @@ def train(ctx: click.Context, /, source: str, trainer: str | None, output: Path,
 
     plan = make_plan(source, trainer, given_values(spec_flags(ctx), params), registry(ctx).plugins())
     check_writable(output)
+    refuse_to_replace_other(output)
     work_dir = plan.corpus_options.work_dir
     run = TerminalRun(
         work_dir=Path(work_dir) if work_dir else None, epochs=getattr(plan.trainer_options, "epochs", None)

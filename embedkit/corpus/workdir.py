@@ -22,7 +22,8 @@ class WorkFolder:
     def __init__(self, parent: Path | None = None) -> None:
         parent = Path(tempfile.gettempdir()) if parent is None else parent
         try:
-            parent.mkdir(parents=True, exist_ok=True)
+            # Not its parents too: a misspelt path is to be told of, not made.
+            parent.mkdir(exist_ok=True)
             _remove_leftovers(parent)
             self.path = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=parent))
         except OSError as error:

@@ -160,7 +160,7 @@ class Embeddings:
         return len(self.tokens)
 
     def __contains__(self, token: object) -> bool:
-        return token in self.tokens
+        return isinstance(token, str) and bool(lookup.find_or_minus_one(self.tokens, [token], "token")[0] >= 0)
 
     def __repr__(self) -> str:
         keys = "" if self.keys is None else f", {len(self.keys):,} keys"

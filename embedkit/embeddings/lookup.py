@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, TypedDict
 
@@ -30,8 +31,8 @@ class RecommendOptions(Filters, total=False):
 
 
 def as_list(names: str | Iterable[str]) -> list[str]:
-    """Return the names as a list; a string is one name, not a sequence of letters."""
-    return [names] if isinstance(names, str) else list(names)
+    """Return the names as a list; a string is one name, not a sequence of letters, and so is what is no sequence."""
+    return [names] if isinstance(names, str) or not isinstance(names, Iterable) else list(names)
 
 
 def find_ids(names: Names, wanted: Sequence[str], kind: str, other: Names | None = None) -> np.ndarray:
@@ -57,11 +58,21 @@ def find_ids(names: Names, wanted: Sequence[str], kind: str, other: Names | None
 
 
 def find_or_minus_one(names: Names, wanted: Sequence[str], kind: str) -> np.ndarray:
-    """Return the int64 ids of `wanted`, -1 for those that are not there."""
+    """Return the int64 ids of `wanted`, in whichever Unicode normal form they are there; -1 for those that are not."""
     for name in wanted:
         if not isinstance(name, str):
             raise EmbedkitError(f"a {kind} is named by a string, not by {name!r}: convert it with str().")
-    return names.find_all(wanted)
+    ids = names.find_all(wanted)
+    for place in np.flatnonzero(ids < 0).tolist():
+        if not wanted[place].isascii():
+            ids[place] = _find_in_normal_form(names, wanted[place])
+    return ids
+
+
+def _find_in_normal_form(names: Names, name: str) -> int:
+    """Return the id of a name that looks the same: keyboards and file systems differ in how they compose letters."""
+    found = (names.find(unicodedata.normalize(form, name)) for form in ("NFC", "NFD"))
+    return next((position for position in found if position >= 0), -1)
 
 
 def unknown(names: Names, name: str, kind: str, other: Names | None = None) -> UnknownNameError:

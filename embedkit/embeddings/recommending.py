@@ -127,7 +127,7 @@ def to_history(emb: Embeddings, history: History, options: Options) -> Block:
     """Recommend to one history that belongs to nobody."""
     if len(history.indices) == 0:
         if options.fallback is None:
-            raise EmbedkitError("the history is empty; give a token at least, or fallback='popular'.")
+            raise EmbedkitError("the history is empty; give a token at least, or take --fallback popular.")
         return _block(emb, [""], _popular(emb, 1, options))
     seen = None if options.include_seen else scoring.Rows(history.indptr, history.indices)
     return _block(emb, [""], _rank(emb, build_queries(emb, history), seen, options))
@@ -144,9 +144,9 @@ def to_keys(emb: Embeddings, keys: list[str], options: Options) -> Block:
 
 def _no_query(emb: Embeddings, key: str) -> EmbedkitError:
     if emb.keys is None:
-        return EmbedkitError("this model has no keys: recommend to a history, or with fallback='popular'.")
+        return EmbedkitError("this model has no keys: recommend to a history (--item), or take --fallback popular.")
     if key in emb.keys:
-        return EmbedkitError(f"key {key!r} has no history to go by; recommend with fallback='popular'.")
+        return EmbedkitError(f"key {key!r} has no history to go by; take --fallback popular.")
     return unknown(emb.keys, key, "key", emb.tokens)
 
 

@@ -68,6 +68,13 @@ def encode_header(layout: Mapping[str, Tensor], metadata: Mapping[str, str]) -> 
     return len(text).to_bytes(8, "little") + text
 
 
+def begins_like_model(path: Path) -> bool:
+    """Return whether a file begins as this format does; the rest of it may be damaged."""
+    with path.open("rb") as file:
+        first = file.read(9)
+    return first[8:] == b"{" and 2 <= int.from_bytes(first[:8], "little") <= MAX_HEADER
+
+
 def read_header(path: Path) -> Header:
     """Read and check the header of a file, against the file's size too.
 

@@ -99,14 +99,23 @@ def choose(
             found.append(f"{role}s in {columns[position]}")
     for role in ("user", "item"):
         if role not in positions:
-            there = ", ".join(columns)
-            guessed = " or say --no-header" if text else ""
-            raise SourceError(f"{name} has no column {role!r}; it has: {there}. Name it with --{role}-column{guessed}.")
+            raise _missing(name, columns, role, taken, text)
     if positions["user"] == positions["item"]:
         raise SourceError(
             f"{name}: users and items cannot be the same column; name two with --user-column and --item-column."
         )
     return Choice(positions, tuple(found))
+
+
+def _missing(name: str, columns: Sequence[str], role: str, taken: set[int], text: bool) -> SourceError:
+    if in_use := [columns[i] for i in sorted(taken) if plain(columns[i]) in KNOWN[role]]:
+        return SourceError(
+            f"{name}: column {in_use[0]!r} is taken for something else; name that of the {role}s with --{role}-column."
+        )
+    guessed = " or say --no-header" if text else ""
+    near = did_you_mean(role, [column for i, column in enumerate(columns) if i not in taken])
+    there = ", ".join(columns)
+    return SourceError(f"{name} has no column {role!r}; it has: {there}. Name it with --{role}-column{guessed}.{near}")
 
 
 def _known(columns: Sequence[str], names: tuple[str, ...], taken: set[int]) -> int | None:

@@ -69,6 +69,8 @@ def sniff(
         )
     quoting = delimiter != "::" if quoting is None else quoting
     rows = list(itertools.islice(_rows(lines, delimiter, quoting), _LINES))
+    if all(len(row) == 1 for row in rows):
+        raise SourceError(f"{name} is not parted by {delimiter!r}; name what parts its columns with --delimiter.")
     if header is None:
         header = named or _looks_like_header(rows)
     columns = [c.strip() for c in rows[0]] if header else [f"column {i + 1}" for i in range(len(rows[0]))]

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from embedkit import OptionError, SourceError
+from embedkit import OptionError, SourceError, did_you_mean
 
 TEXT = (".csv", ".tsv", ".dat", ".txt", ".data", ".inter")
 JSON = (".jsonl", ".ndjson", ".json")
@@ -90,8 +90,15 @@ class Inputs:
     table: Any = None
 
 
-def find_inputs(given: Any, layout: str) -> Inputs:
+def find_inputs(given: Any, layout: str, work_dir: Path | None = None) -> Inputs:
     """Return what `given` names: paths, globs and folders, `-`, a DataFrame or an Arrow table.
+
+    Parameters
+    ----------
+    layout
+        `table` or `lines`, which tells what files of a folder to take.
+    work_dir
+        A temporary folder of this process, beside which standard input is kept.
 
     Raises
     ------
@@ -107,17 +114,15 @@ def find_inputs(given: Any, layout: str) -> Inputs:
     inputs = Inputs()
     for path in [given] if isinstance(given, str | os.PathLike) else given:
         if isinstance(path, str | os.PathLike):
-            inputs.files.extend(_find(os.fspath(path), layout, inputs))
+            inputs.files.extend([_spool(inputs, work_dir)] if path == "-" else _find(os.fspath(path), layout))
         elif len(given) == 1:  # type: ignore[arg-type]
-            return find_inputs(path, layout)
+            return find_inputs(path, layout, work_dir)
         else:
             raise SourceError(f"input takes paths or one table; got {type(path).__name__} among several.")
     return inputs
 
 
-def _find(path: str, layout: str, owner: Inputs) -> list[File]:
-    if path == "-":
-        return [_spool(owner)]
+def _find(path: str, layout: str) -> list[File]:
     expanded = Path(path).expanduser()
     if expanded.is_dir():
         endings = TEXT if layout == "lines" else (*TEXT, *JSON, ".parquet")
@@ -131,14 +136,19 @@ def _find(path: str, layout: str, owner: Inputs) -> list[File]:
         return [_file(p, p.name) for p in found]
     if expanded.exists():
         return [_file(expanded, expanded.name)]
+    if not glob.has_magic(path):
+        raise SourceError(f"{path} does not exist; check the path.{_near(expanded)}")
     matches = sorted(p for p in glob.glob(str(expanded), recursive=True) if Path(p).is_file())
     if not matches:
-        raise SourceError(
-            f"{path} does not exist; check the path."
-            if not glob.has_magic(path)
-            else f"no file matches {path}; check the pattern."
-        )
+        raise SourceError(f"no file matches {path}; check the pattern.")
     return [_file(Path(p), Path(p).name) for p in matches]
+
+
+def _near(path: Path) -> str:
+    try:
+        return did_you_mean(path.name, os.listdir(path.parent))
+    except OSError:
+        return ""
 
 
 def _ending(path: Path) -> str:
@@ -168,9 +178,13 @@ def _file(path: Path, name: str) -> File:
     return file
 
 
-def _spool(owner: Inputs) -> File:
-    """Write standard input to a file of our own, removed with `owner`: it can be read only once."""
-    folder = tempfile.mkdtemp(prefix="embedkit-stdin-")
+def _spool(owner: Inputs, work_dir: Path | None) -> File:
+    """Write standard input to a file of our own, removed with `owner`: it can be read only once.
+
+    It outlives the work folder of one reading, so it lies beside it, under a name that the next run knows to clean up.
+    """
+    beside = None if work_dir is None else work_dir.parent
+    folder = tempfile.mkdtemp(prefix=f"embedkit-{os.getpid()}-stdin-", dir=beside)
     weakref.finalize(owner, shutil.rmtree, folder, ignore_errors=True)
     path = Path(folder, "stdin")
     with open(path, "wb") as file:

@@ -20,7 +20,7 @@ def refused(
 ) -> SourceError:
     """Return the error for a row (from 0) whose column holds no `role` (a time, a weight), naming file and line."""
     value = tables.value_at(connection, table, position, row)
-    form = " give its form with --time-format," if role == "time" else ""
+    form = " give its form with --time-format, such as '%d.%m.%Y %H:%M'," if role == "time" else ""
     return SourceError(
         f"{_place(table, row)}: {value!r} in column {table.columns[position]!r} is no {role};"
         f"{form} mend it, or leave such rows out with --bad-rows drop."

@@ -214,7 +214,8 @@ def explain(error: Exception, name: str, file: File | None) -> SourceError:
     where = f"{name}, line {found[1]}" if found else name
     drop = "mend it, or leave such rows out with --bad-rows drop"
     if widths := re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", text):
-        return SourceError(f"{where}: {widths[2]} columns where there should be {widths[1]}; {drop}.")
+        noun = "column" if widths[2] == "1" else "columns"
+        return SourceError(f"{where}: {widths[2]} {noun} where there should be {widths[1]}; {drop}.")
     if "unterminated quote" in text:
         return SourceError(
             f"{where}: a quotation mark is not closed or stands inside a value; {drop}, or use --no-quoting."

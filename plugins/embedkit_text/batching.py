@@ -83,6 +83,9 @@ def _settled(file: TextFile, tokenizer: Tokenizer, encoding: str, size: int) -> 
         try:
             settled = tokenizer.settle(block if nul < 0 else block[:nul])
         except UnicodeDecodeError as error:
+            if nul >= 0:
+                told = f"{file.name} is binary, not text; unpack or convert it, or name its --encoding."
+                raise embedkit.SourceError(told) from error
             line = 1 + lines_before + _lines(block[: error.start])
             raise embedkit.SourceError(
                 f"{file.name} line {line} is not UTF-8 (byte 0x{block[error.start]:02X}); "

@@ -72,13 +72,16 @@ class TextFile:
                 if self.on_disk:
                     stream.close()
         except _DAMAGED as error:
-            raise embedkit.SourceError(f"{self.name} is damaged or cut short: {error}") from error
+            raise embedkit.SourceError(self._damaged(error)) from error
         except UnicodeDecodeError as error:
             raise embedkit.SourceError(f"{self.name} is not {error.encoding}: open it in binary mode.") from error
         except OSError as error:
             # Codecs raise an OSError without a number.
-            reason = f"cannot be read: {error.strerror}." if error.errno else f"is damaged or cut short: {error}"
-            raise embedkit.SourceError(f"{self.name} {reason}") from error
+            told = f"{self.name} cannot be read: {error.strerror}." if error.errno else self._damaged(error)
+            raise embedkit.SourceError(told) from error
+
+    def _damaged(self, error: Exception) -> str:
+        return f"{self.name} is damaged or cut short ({str(error).rstrip('.')}); fetch or pack it again."
 
 
 def _fill(stream: Any, size: int) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import resource
 from pathlib import Path
 
@@ -36,6 +38,12 @@ def check_fits(needed: int, what: str, remedy: str) -> None:
         raise EmbedkitError(
             f"{what} would need {readable(needed)} of memory and {readable(available)} are free; {remedy}."
         )
+
+
+def give_back() -> None:
+    """Hand freed memory back to the system, which the C library would keep for itself (glibc; elsewhere nothing)."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def readable(n_bytes: float) -> str:

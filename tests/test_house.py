@@ -31,7 +31,7 @@ ROOMS = {
     "hookspecs": {"contracts"},
     "plugins": {"hookspecs", "contracts"},
     "builtin": {"hookspecs", "trainers"},
-    "corpus": {"contracts", "names", "compiled"},
+    "corpus": {"contracts", "names", "compiled", "memory"},
     "queries": {"contracts", "compiled"},
     "scoring": {"contracts", "compiled"},
     "embeddings": {"queries", "scoring", "names", "plugins"},

@@ -14,6 +14,7 @@ import numpy as np
 from embedkit.contracts import History, Run, Sentence, SentenceBatch, Source
 from embedkit.corpus.workdir import WorkFolder
 from embedkit.errors import SourceError
+from embedkit.memory import give_back
 from embedkit.names import Names
 
 if TYPE_CHECKING:
@@ -132,6 +133,7 @@ class Corpus:
                     reported = encoder.n_tokens
                     run.progress(reported, 0, unit="tokens read")
             encoded = encoder.finish(min_count, Counter(dropped))
+        give_back()
         if len(encoded.tokens) == 0:
             raise SourceError(_nothing_left(encoder.n_tokens, min_count))
         return cls(**vars(encoded), _folder=folder)

@@ -14,7 +14,7 @@ from embedkit.corpus.vocabulary import GrowingVocabulary
 from embedkit.errors import SourceError
 from embedkit.names import Names
 
-_CHUNK = 1 << 22
+_CHUNK = 1 << 18
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-_CENTRES = 24
-_CENTRES_OF_LARGE_WINDOWS = 8
 _LARGE_WINDOW = 16
-_MOST_NEGATIVES = 504
+_MOST_NEGATIVES = 496
 _WEIGHT_OF_A_NEGATIVE = 30
 _STEP_OF_A_NEGATIVE = 1.0
 _STEP_OF_A_TOKEN = 0.5
@@ -55,12 +53,16 @@ def block_shape(contexts: float, negative: int, alpha: float, largest_share: flo
     Notes
     -----
     A negative's weights in a full block add up to about 30 and K grows with the pairs to keep it so. Blocks of 24
-    centres and 24 negatives, for 6 contexts and 5 noise tokens, were chosen for quality on real text; see
-    docs/performance.md.
+    centres and 24 negatives for skip-gram with 6 contexts, of 32 and 16 for CBOW, both with 5 noise tokens, were chosen
+    for quality on real text; see docs/performance.md.
     """
-    capacity = _CENTRES if contexts <= _LARGE_WINDOW else _CENTRES_OF_LARGE_WINDOWS
-    wanted = max(capacity * contexts * negative / _WEIGHT_OF_A_NEGATIVE, _CENTRES)
-    negatives = int(np.ceil((min(wanted, _MOST_NEGATIVES) - 8) / 16)) * 16 + 8
+    if contexts == 1:
+        capacity, fewest = 32, 16
+    else:
+        capacity, fewest = (24, 24) if contexts <= _LARGE_WINDOW else (8, 24)
+    wanted = max(capacity * contexts * negative / _WEIGHT_OF_A_NEGATIVE, fewest)
+    odd = -capacity % 16
+    negatives = int(np.ceil((min(wanted, _MOST_NEGATIVES) - odd) / 16)) * 16 + odd
     by_negatives = _STEP_OF_A_NEGATIVE * negatives / (alpha * contexts * negative)
     by_tokens = _STEP_OF_A_TOKEN / (alpha * largest_share * contexts * (1 + negative))
     return BlockShape(capacity, negatives, int(np.clip(min(by_negatives, by_tokens), 1, capacity)))

@@ -21,6 +21,7 @@ from embedkit.trainers.kernels_tiles import (
     copy_row,
     dot_tile,
     gradient_tile,
+    mix_rows,
 )
 
 f32 = np.float32
@@ -241,27 +242,49 @@ def skipgram(
 
 
 @kernel
-def weigh_means(weights, means, sizes, spans, count, n, outputs, share):
-    """Set the weights of centres with outputs, and of contexts in means; returns how many centres have any context."""
+def weigh_means(weights, shares, spans, count, outputs, share):
+    """Set the weights of centres with outputs and what part of its mean each context is; returns centres with any."""
     T = spans.shape[1]
     clear(weights, T, weights.shape[1])
-    clear(means, T, means.shape[1])
     pairs = 0
+    for t in range(T):
+        shares[t] = f32(0)
     for t in range(count):
-        own = spans[2, t]
-        size = spans[1, t] - spans[0, t] - (1 if own >= 0 else 0)
-        sizes[t] = size
+        size = spans[1, t] - spans[0, t] - (1 if spans[2, t] >= 0 else 0)
         if size > 0:
             pairs += 1
-            part = f32(1 / size)
-            for x in range(spans[0, t], spans[1, t]):
-                means[t, x] = part
-            if own >= 0:
-                means[t, own] = f32(0)
+            shares[t] = f32(1 / size)
             weights[t, t] = f32(1)
             for y in range(T, outputs.shape[0]):
                 weights[t, y] = share if outputs[y] != outputs[t] else f32(0)
     return pairs
+
+
+@kernel
+def take_means(H, A, running, shares, spans, count, n):
+    """Set H[t] to the mean of centre t's contexts: a window's sum is the difference of two running sums over A."""
+    for x in range(n):
+        mix_rows(running, x + 1, running, x, f32(1), A, x, f32(1))
+    for t in range(count):
+        mix_rows(H, t, running, spans[1, t], shares[t], running, spans[0, t], -shares[t])
+        if spans[2, t] >= 0:
+            mix_rows(H, t, H, t, f32(1), A, spans[2, t], -shares[t])
+
+
+@kernel
+def spread_errors(errors, running, factors, spans, count, n, W, inputs):
+    """Add to each input row of W the steps of the means it is in: they set in where a window begins."""
+    clear(running, n + 1, running.shape[1])
+    for t in range(count):
+        mix_rows(running, spans[0, t], running, spans[0, t], f32(1), errors, t, factors[t])
+        mix_rows(running, spans[1, t], running, spans[1, t], f32(1), errors, t, -factors[t])
+        if spans[2, t] >= 0:
+            own = inputs[spans[2, t]]
+            mix_rows(W, own, W, own, f32(1), errors, t, -factors[t])
+    for x in range(n):
+        if x > 0:
+            mix_rows(running, x, running, x, f32(1), running, x - 1, f32(1))
+        mix_rows(W, inputs[x], W, inputs[x], f32(1), running, x, f32(1))
 
 
 @kernel
@@ -270,10 +293,10 @@ def cbow_block(
     B,
     H,
     errors,
+    running,
     F,
     weights,
-    means,
-    sizes,
+    shares,
     signs,
     losses,
     spans,
@@ -287,18 +310,13 @@ def cbow_block(
     outputs,
     order,
 ):
-    """Learn from one block: H = `means` A are the means of its centres' contexts, and `errors` the steps of those."""
+    """Learn from one block; H holds the contexts' means, `errors` their steps, `running` sums over rows."""
     T, n_outputs = spans.shape[1], outputs.shape[0]
-    width = A.shape[1]
-    clear(H, T, width)
-    clear(errors, T, width)
+    clear(running, 1, running.shape[1])
+    clear(H, T, H.shape[1])
+    clear(errors, T, H.shape[1])
     clear(F, T, T)
-    t = 0
-    while t < T:
-        height = tile_height(t, T)
-        low, high = touched_rows(spans, t, min(t + height, count), n)
-        add_sums(height, means, t, A, low, high, 0, 0, H, order)
-        t += height
+    take_means(H, A, running, shares, spans, count, n)
     for t in range(0, T, 2):
         dot_tile(H, t, B, t // COLUMNS * COLUMNS, F)
         for y in range(T, n_outputs, COLUMNS):
@@ -314,11 +332,8 @@ def cbow_block(
         add_sums_transposed(F, y, H, start, stop, 0, 0, C, outputs)
     if not exact:
         for t in range(count):
-            for z in range(width):
-                errors[t, z] *= sizes[t]
-    for x in range(0, n, COLUMNS):
-        start, stop = touching_centres(spans, count, x, x + COLUMNS)
-        add_sums_transposed(means, x, errors, start, stop, 0, 0, W, inputs)
+            shares[t] = f32(1 if shares[t] > 0 else 0)
+    spread_errors(errors, running, shares, spans, count, n, W, inputs)
 
 
 @kernel
@@ -343,10 +358,10 @@ def cbow(
     """
     n_rows, width = input_rows(T, window, max_contexts), W.shape[1]
     A, B = aligned(n_rows, width), aligned(T + K, width)
-    H, errors, means = aligned(T, width), aligned(T, width), aligned(T, n_rows)
+    H, errors, running = aligned(T, width), aligned(T, width), aligned(n_rows + 1, width)
     F, weights = aligned(T, T + K), aligned(T, T + K)
     inputs, outputs, spans = np.zeros(n_rows, np.int64), np.zeros(T + K, np.int64), np.zeros((3, T), np.int64)
-    signs, losses, sizes, order = np.ones(T + K, f32), np.zeros(LANES, f32), np.zeros(T, f32), np.arange(T)
+    signs, losses, shares, order = np.ones(T + K, f32), np.zeros(LANES, f32), np.zeros(T, f32), np.arange(T)
     signs[:T] = f32(-1)
     stop = min(last, cursor[POSITION] + max_tokens)
     loss, pairs = 0.0, 0
@@ -373,10 +388,10 @@ def cbow(
         draw_negatives(outputs, T, accept, alias, state)
         gather(A, (n + 1) // 2 * 2, W, inputs)
         gather(B, T + K, C, outputs)
-        pairs += weigh_means(weights, means, sizes, spans, count, n, outputs, f32(negative / K))
+        pairs += weigh_means(weights, shares, spans, count, outputs, f32(negative / K))
         rate = f32(alpha + (alpha_end - alpha) * ((cursor[POSITION] - first) / (last - first)))
         cbow_block(
-            A, B, H, errors, F, weights, means, sizes, signs, losses, spans, count, n, rate, exact,
+            A, B, H, errors, running, F, weights, shares, signs, losses, spans, count, n, rate, exact,
             W, C, inputs, outputs, order,
         )  # fmt: skip
         loss += total(losses)

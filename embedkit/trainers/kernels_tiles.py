@@ -138,6 +138,24 @@ def copy_row(typingctx, target, t, source, s):
 
 
 @intrinsic
+def mix_rows(typingctx, target, t, a, x, p, b, y, q):
+    """Set a row: target[t] = p a[x] + q b[y]."""
+
+    def write(context, builder, signature, args):
+        code = _Code(context, builder, signature, args)
+        to, row, other = code.matrix(0), code.matrix(2), code.matrix(5)
+        to_row, a_row, b_row = code.at(to, args[1]), code.at(row, args[3]), code.at(other, args[6])
+        ps, qs = code.spread(args[4]), code.spread(args[7])
+        with code.steps(0, to[1], LANES) as (z, _):
+            part = builder.fmul(qs, code.load(code.beyond(b_row, z)), flags=LOOSE)
+            code.store(code.fma(ps, code.load(code.beyond(a_row, z)), part), code.beyond(to_row, z))
+        return context.get_dummy_value()
+
+    n, number = types.intp, types.float32
+    return types.void(target, n, a, n, number, b, n, number), write
+
+
+@intrinsic
 def prefetch_row(typingctx, matrix, row):
     """Begin to bring a row into the cache; it is needed soon."""
 

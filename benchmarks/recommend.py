@@ -25,7 +25,7 @@ def with_keys(corpus: embedkit.Corpus, size: int) -> embedkit.Embeddings:
 
 def ours(emb: embedkit.Embeddings) -> np.ndarray:
     """Return the ids of the top items of every key."""
-    return np.concatenate([ids for _, ids, _ in emb.recommend_all(topn=TOPN)])
+    return np.concatenate([block.ids for block in emb.recommend_all(topn=TOPN)])
 
 
 def theirs(emb: embedkit.Embeddings) -> np.ndarray:

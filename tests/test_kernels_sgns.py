@@ -15,6 +15,9 @@ BASE = {
 }  # fmt: skip
 
 
+NO_COPIES = (np.zeros((2, 0, 16), np.float32), 0)
+
+
 def corpus(lengths, n_tokens, seed=0):
     rng = np.random.default_rng(seed)
     ids = rng.integers(0, n_tokens, sum(lengths)).astype(np.int32)
@@ -34,7 +37,19 @@ def noise(n_tokens, seed=2):
 
 
 def train(
-    ids, offsets, W, C, keep, mean=False, exact=True, at_once=10**9, capacity=200, part=None, table=None, **options
+    ids,
+    offsets,
+    W,
+    C,
+    keep,
+    mean=False,
+    exact=True,
+    at_once=10**9,
+    capacity=200,
+    part=None,
+    table=None,
+    hot=None,
+    **options,
 ):
     """Train over the corpus in as many calls as it takes; W and C change."""
     settings_ = {**BASE, **options}
@@ -44,12 +59,13 @@ def train(
     sentence = int(np.searchsorted(offsets, first, side="right")) - 1
     cursor, state = np.array([first, sentence, 0, 0]), np.array([11, 22], np.uint64)
     pending, loss, pairs, finished = np.zeros((3, capacity), np.int64), 0.0, 0, False
+    bases, copies = hot or (np.zeros((2, 0, W.shape[1]), np.float32), 0)
     kernel, more = (cbow, (exact,)) if mean else (skipgram, ())
     order = ("window", "shrink", "max_contexts", "negative", "T", "K", "centres", "alpha", "alpha_end")
     while not finished:
         step = kernel(
             ids, offsets, cursor, pending, state, W, C, keep, accept, alias, first, last, at_once,
-            *(settings_[name] for name in order), *more,
+            *(settings_[name] for name in order), bases, copies, *more,
         )  # fmt: skip
         loss, pairs, finished = loss + step[0], pairs + step[1], step[2]
     return loss, pairs
@@ -167,7 +183,7 @@ def test_a_step_is_the_gradient_of_the_stated_loss(mean):
     before, after = (W.astype(float), C.astype(float)), (W.copy(), C.copy())
     keep, rate = np.ones(12, np.float32), 1e-2
     loss, *_ = kernel(
-        ids, offsets, cursor, pending, state, *after, keep, accept, alias, 0, 5, *options, rate, rate, *more
+        ids, offsets, cursor, pending, state, *after, keep, accept, alias, 0, 5, *options, rate, rate, *NO_COPIES, *more
     )
     negatives = negatives_of(accept, alias, SplitMix(2), 8)
 
@@ -237,3 +253,23 @@ def test_learns_that_even_tokens_go_with_even_tokens(kind, window):
         friends = [other for other in range(token % 2, 20, 2) if other != token]
         scores = C @ W[friends].mean(axis=0)
         assert scores[token] > scores[1 - token % 2 :: 2].max()
+
+
+@KINDS
+@pytest.mark.parametrize("at_once", [10**9, 40])
+def test_copies_of_hot_rows_change_nothing_for_a_worker_alone(kind, at_once):
+    """What a worker learns in its copies arrives in the shared rows, and no other row is touched."""
+    ids, offsets = corpus([400, 1, 300], 30)
+    keep = np.full(30, 0.9, np.float32)
+    W, C = vectors(30, 20)
+    plain = train(ids, offsets, W, C, keep, **kind)
+    own, other = 8, 8
+    with_copies = [np.vstack([v, np.zeros((own + other, v.shape[1]), np.float32)]) for v in vectors(30, 20)]
+    table = noise(30)
+    hot = (np.zeros((2, own, W.shape[1]), np.float32), 30 + other)
+    assert train(ids, offsets, *with_copies, keep, at_once=at_once, hot=hot, table=table, **kind) == (
+        pytest.approx(plain[0], rel=1e-4), plain[1]
+    )  # fmt: skip
+    for learned, copied in zip((W, C), with_copies, strict=True):
+        np.testing.assert_allclose(copied[:30], learned, rtol=1e-3, atol=2e-4)
+        assert not copied[30 : 30 + other].any()

@@ -12,6 +12,7 @@ import numpy as np
 
 from embedkit.compiled import kernel
 from embedkit.trainers.kernels_blocks import CENTRE, FILLED, POSITION, draw_negatives, input_rows, next_block
+from embedkit.trainers.kernels_hot import EXCHANGE_EVERY, exchange, to_copies
 from embedkit.trainers.kernels_tiles import (
     COLUMNS,
     LANES,
@@ -155,7 +156,7 @@ def skipgram_block(A, B, F, weights, signs, losses, spans, count, n, alpha, W, C
 @kernel
 def skipgram(
     ids, offsets, cursor, pending, state, W, C, keep, accept, alias, first, last, max_tokens,
-    window, shrink, max_contexts, negative, T, K, centres, alpha, alpha_end,
+    window, shrink, max_contexts, negative, T, K, centres, alpha, alpha_end, bases, copies,
 ):  # fmt: skip
     """Go on with skip-gram with negative sampling (Mikolov et al. 2013, arXiv 1310.4546, equation 4).
 
@@ -171,7 +172,7 @@ def skipgram(
     cursor, pending, state : int64 (4), int64 (3, capacity), uint64 (2)
         What goes on from call to call; see `kernels_blocks`. Begin with the cursor (first, its sentence, 0, 0). The
         capacity is over T + 2 * window, or T + 2 * max_contexts for whole sentences; 4096 more is enough.
-    W, C : float32 (n_tokens, width)
+    W, C : float32 (n_tokens and rows for copies, width)
         Input and output vectors, which change in place; width is a multiple of 16, columns after a vector's end are 0.
     keep : float32 (n_tokens)
         Probability of keeping an occurrence; under 1 it is thinned out before windows are seen.
@@ -192,6 +193,9 @@ def skipgram(
         How many centres a block really gets, at most T: few where so few tokens exist that steps would pile up.
     alpha, alpha_end : float
         The learning rate at the part's first position, and past its last; linear between.
+    bases, copies : float32 (2, n_hot, width), int
+        For workers side by side: what the copies of the hot tokens' rows in W and C were, and the first copy's row; see
+        `kernels_hot`. With n_hot 0 there are no copies.
 
     Returns
     -------
@@ -209,8 +213,12 @@ def skipgram(
     signs, losses = np.ones(T + K, f32), np.zeros(LANES, f32)
     signs[:T] = f32(-1)
     stop = min(last, cursor[POSITION] + max_tokens)
-    loss, pairs = 0.0, 0
+    loss, pairs, n_hot, n_blocks = 0.0, 0, bases.shape[1], 0
     while True:
+        if n_hot > 0 and n_blocks % EXCHANGE_EVERY == 0:
+            exchange(W, bases[0], copies)
+            exchange(C, bases[1], copies)
+        n_blocks += 1
         count, n = next_block(
             ids,
             offsets,
@@ -231,6 +239,9 @@ def skipgram(
         if count == 0:
             break
         draw_negatives(outputs, T, accept, alias, state)
+        if n_hot > 0:
+            to_copies(inputs, n_hot, copies)
+            to_copies(outputs, n_hot, copies)
         gather(A, (n + 1) // 2 * 2, W, inputs)
         gather(B, T + K, C, outputs)
         pairs += weigh_pairs(weights, spans, count, (n + 1) // 2 * 2, outputs, f32(negative / K))
@@ -238,6 +249,8 @@ def skipgram(
         skipgram_block(A, B, F, weights, signs, losses, spans, count, n, rate, W, C, inputs, outputs)
         loss += total(losses)
         cursor[CENTRE] += count
+    exchange(W, bases[0], copies)
+    exchange(C, bases[1], copies)
     return loss, pairs, cursor[POSITION] >= last and cursor[CENTRE] >= cursor[FILLED]
 
 
@@ -339,7 +352,7 @@ def cbow_block(
 @kernel
 def cbow(
     ids, offsets, cursor, pending, state, W, C, keep, accept, alias, first, last, max_tokens,
-    window, shrink, max_contexts, negative, T, K, centres, alpha, alpha_end, exact,
+    window, shrink, max_contexts, negative, T, K, centres, alpha, alpha_end, bases, copies, exact,
 ):  # fmt: skip
     """Go on with continuous bag of words with negative sampling (Mikolov et al. 2013, arXiv 1301.3781, 1310.4546).
 
@@ -364,8 +377,12 @@ def cbow(
     signs, losses, shares, order = np.ones(T + K, f32), np.zeros(LANES, f32), np.zeros(T, f32), np.arange(T)
     signs[:T] = f32(-1)
     stop = min(last, cursor[POSITION] + max_tokens)
-    loss, pairs = 0.0, 0
+    loss, pairs, n_hot, n_blocks = 0.0, 0, bases.shape[1], 0
     while True:
+        if n_hot > 0 and n_blocks % EXCHANGE_EVERY == 0:
+            exchange(W, bases[0], copies)
+            exchange(C, bases[1], copies)
+        n_blocks += 1
         count, n = next_block(
             ids,
             offsets,
@@ -386,6 +403,9 @@ def cbow(
         if count == 0:
             break
         draw_negatives(outputs, T, accept, alias, state)
+        if n_hot > 0:
+            to_copies(inputs, n_hot, copies)
+            to_copies(outputs, n_hot, copies)
         gather(A, (n + 1) // 2 * 2, W, inputs)
         gather(B, T + K, C, outputs)
         pairs += weigh_means(weights, shares, spans, count, outputs, f32(negative / K))
@@ -396,4 +416,6 @@ def cbow(
         )  # fmt: skip
         loss += total(losses)
         cursor[CENTRE] += count
+    exchange(W, bases[0], copies)
+    exchange(C, bases[1], copies)
     return loss, pairs, cursor[POSITION] >= last and cursor[CENTRE] >= cursor[FILLED]

@@ -25,6 +25,8 @@ Architecture = Literal["skipgram", "cbow"]
 _OPERATIONS_A_CALL = 1e9
 _PENDING = 4096
 _ROWS = 1 << 12
+_HOT_TOKENS = 128
+_HOT_FROM = 10_000
 
 
 class Vectors:
@@ -33,27 +35,31 @@ class Vectors:
     Attributes
     ----------
     inputs, outputs
-        float32 (n_tokens × width), width the vector size rounded up to 16; what is beyond the vector size stays 0.
+        float32 (n_tokens and n_copies × width), width the vector size rounded up to 16; what is beyond the vector size
+        stays 0. Behind the tokens' rows lie those for the workers' copies of frequent ones.
     """
 
-    def __init__(self, n_tokens: int, size: int, seed: int) -> None:
-        self.size = size
+    def __init__(self, n_tokens: int, size: int, seed: int, n_copies: int = 0) -> None:
+        self.n_tokens, self.size = n_tokens, size
         width = _width(size)
-        self.inputs = _on_cache_lines(n_tokens, width)
-        self.outputs = _on_cache_lines(n_tokens, width)
+        self.inputs = _on_cache_lines(n_tokens + n_copies, width)
+        self.outputs = _on_cache_lines(n_tokens + n_copies, width)
         rng = np.random.default_rng(seed)
         for start in range(0, n_tokens, _ROWS):
-            rows = self.inputs[start : start + _ROWS, :size]
+            rows = self.inputs[start : min(start + _ROWS, n_tokens), :size]
             rows[:] = (rng.random(rows.shape, np.float32) - np.float32(0.5)) / np.float32(size)
 
     def snapshot(self, corpus: Corpus, losses: list[float]) -> Embeddings:
         """Return a copy of them as Embeddings, while they go on changing."""
-        vectors, context_vectors = (np.array(v[:, : self.size], order="C") for v in (self.inputs, self.outputs))
+        vectors, context_vectors = (
+            np.array(v[: self.n_tokens, : self.size], order="C") for v in (self.inputs, self.outputs)
+        )
         return _as_embeddings(corpus, vectors, context_vectors, losses)
 
     def finish(self, corpus: Corpus, losses: list[float]) -> Embeddings:
         """Return them as Embeddings in the same memory; nothing more can be learned."""
-        return _as_embeddings(corpus, _packed(self.inputs, self.size), _packed(self.outputs, self.size), losses)
+        vectors, context_vectors = (_packed(v[: self.n_tokens], self.size) for v in (self.inputs, self.outputs))
+        return _as_embeddings(corpus, vectors, context_vectors, losses)
 
 
 def _as_embeddings(corpus: Corpus, vectors: np.ndarray, context_vectors: np.ndarray, losses: list[float]) -> Embeddings:
@@ -96,6 +102,10 @@ class Task:
         float32, int32 (n_tokens): the noise distribution as an alias table.
     block
         How many centres and negatives the kernel takes at a time.
+    n_workers
+        How many threads share the work.
+    n_hot
+        Of how many of the most frequent tokens each worker has copies.
     """
 
     architecture: Architecture
@@ -107,6 +117,8 @@ class Task:
     accept: np.ndarray
     alias: np.ndarray
     block: BlockShape
+    n_workers: int
+    n_hot: int
 
     @classmethod
     def of(cls, corpus: Corpus, options: NegativeSamplingOptions, architecture: Architecture) -> Task:
@@ -115,16 +127,20 @@ class Task:
         keep = keep_probabilities(corpus.counts, options.sample)
         kept = keep * corpus.counts
         contexts = _mean_contexts(corpus, options) if architecture == "skipgram" else 1
+        workers = n_workers(options.workers, corpus.n_tokens)
+        n_hot = _HOT_TOKENS if workers > 1 and len(corpus.tokens) >= _HOT_FROM else 0
         return cls(
             architecture,
             options,
             np.asarray(corpus.ids),
             np.asarray(corpus.offsets),
-            Vectors(len(corpus.tokens), options.vector_size, options.seed),
+            Vectors(len(corpus.tokens), options.vector_size, options.seed, workers * n_hot),
             keep,
             accept,
             alias,
             block_shape(contexts, options.negative, options.alpha, float(kept.max() / kept.sum())),
+            workers,
+            n_hot,
         )
 
     @property
@@ -157,6 +173,8 @@ class Part:
         self._sentence = int(np.searchsorted(task.offsets, first, side="right")) - 1
         self._state = np.random.SeedSequence([task.options.seed, number]).generate_state(2, np.uint64)
         self._pending = np.zeros((3, _PENDING + task.block.capacity + 2 * task.reach), np.int64)
+        self._bases = np.zeros((2, task.n_hot, task.vectors.inputs.shape[1]), np.float32)
+        self._copies = task.vectors.n_tokens + number * task.n_hot
         self.begin(0)
 
     def begin(self, epoch: int) -> None:
@@ -186,7 +204,7 @@ class Part:
             task.ids, task.offsets, self._cursor, self._pending, self._state, task.vectors.inputs, task.vectors.outputs,
             task.keep, task.accept, task.alias, self._first, last, max_tokens, window, options.shrink_windows,
             options.max_contexts, float(options.negative), task.block.capacity, task.block.negatives,
-            task.block.centres, *self._alphas,
+            task.block.centres, *self._alphas, self._bases, self._copies,
         )  # fmt: skip
         if task.architecture == "cbow":
             return kernels_sgns.cbow(*arguments, True)
@@ -216,7 +234,7 @@ def learn(corpus: Corpus, options: NegativeSamplingOptions, run: Run, architectu
         raise EmbedkitError("every sentence has a single token, so nothing occurs together; check how they are split.")
     _check_memory(len(corpus.tokens), options.vector_size)
     task = Task.of(corpus, options, architecture)
-    bounds = np.linspace(0, corpus.n_tokens, n_workers(options.workers, corpus.n_tokens) + 1).astype(np.int64).tolist()
+    bounds = np.linspace(0, corpus.n_tokens, task.n_workers + 1).astype(np.int64).tolist()
     parts = [Part(task, first, last, number) for number, (first, last) in enumerate(pairwise(bounds)) if first < last]
     warm_up(parts[0].compile, run)
     losses: list[float] = []

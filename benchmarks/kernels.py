@@ -27,6 +27,8 @@ CASES = [
     )
 ]  # fmt: skip
 
+_IDLE = 0.5  # OpenBLAS's threads keep a core busy for a tenth of a second after a product
+
 
 class Bench:
     """One setting of a kernel, run over the first tokens of the corpus by one or two workers."""
@@ -46,6 +48,7 @@ class Bench:
     def round(self) -> None:
         """Measure the limit, then the kernel."""
         self.limits.append(sgemm_gflops(self.case["workers"]))
+        time.sleep(_IDLE)
         start = time.perf_counter()
         contexts = self._pass()
         took = time.perf_counter() - start

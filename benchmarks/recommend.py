@@ -29,9 +29,10 @@ def ours(emb: embedkit.Embeddings) -> np.ndarray:
 
 
 def theirs(emb: embedkit.Embeddings) -> np.ndarray:
-    """Return the same from implicit, which is given the same vectors and the same seen items."""
+    """Return the same from implicit, given the same vectors and seen items, its BLAS on one thread as it advises."""
     from implicit.cpu.matrix_factorization_base import MatrixFactorizationBase
     from scipy.sparse import csr_matrix
+    from threadpoolctl import threadpool_limits
 
     class Given(MatrixFactorizationBase):
         """A model whose vectors are given."""
@@ -47,7 +48,8 @@ def theirs(emb: embedkit.Embeddings) -> np.ndarray:
     seen = emb.histories
     shape = (len(emb.keys), len(emb.tokens))
     matrix = csr_matrix((np.ones(len(seen.indices), np.float32), seen.indices, seen.indptr), shape)
-    ids, _ = model.recommend(np.arange(len(emb.keys)), matrix, N=TOPN, filter_already_liked_items=True)
+    with threadpool_limits(1, "blas"):
+        ids, _ = model.recommend(np.arange(len(emb.keys)), matrix, N=TOPN, filter_already_liked_items=True)
     return ids
 
 

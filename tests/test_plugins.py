@@ -1,8 +1,10 @@
 """Plugins are found among installed distributions; what is wrong with one is reported by name and the rest works."""
 
+import inspect
 import os
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -50,10 +52,9 @@ def test_every_hook_is_called_by_the_good_plugin(fake_path):
 
 def test_the_examples_in_the_hooks_docstrings_work(tmp_path):
     for name in (name for name in vars(hookspecs) if name.startswith("register_")):
-        text = getattr(hookspecs, name).__doc__
-        code = text.partition("::\n")[2]
+        text = inspect.getdoc(getattr(hookspecs, name))
         namespace = {}
-        exec("\n".join(line[8:] for line in code.splitlines()), namespace)
+        exec(textwrap.dedent(text.partition("::\n")[2]), namespace)
         registered = []
         namespace[name](lambda *things, into=registered: into.append(things))
         assert len(registered) == 1

@@ -82,7 +82,9 @@ class Names(Sequence[str]):
         """int32 positions that sort the names by their bytes."""
         import pyarrow.compute as pc
 
-        return pc.sort_indices(self.to_arrow()).to_numpy().astype(np.int32)
+        # By its buffer: to_numpy, as pa.array, imports pandas, 30 MB and a third of a second.
+        positions = pc.sort_indices(self.to_arrow())
+        return np.frombuffer(positions.buffers()[1], np.uint64, len(positions)).astype(np.int32)
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -132,7 +134,9 @@ class Names(Sequence[str]):
         """Return the names at `positions`, in that order."""
         import pyarrow as pa
 
-        return Names.from_arrow(self.to_arrow().take(pa.array(np.asarray(positions, np.int64))))
+        chosen = np.ascontiguousarray(positions, np.int64)
+        wanted = pa.Array.from_buffers(pa.int64(), len(chosen), [None, pa.py_buffer(chosen)])
+        return Names.from_arrow(self.to_arrow().take(wanted))
 
     def find(self, name: str) -> int:
         """Return the position of `name`, or -1; a binary search, 20 comparisons for a million names."""

@@ -15,6 +15,9 @@ _CGROUPS = (
 )
 
 
+_M_ARENA_MAX = -8  # of glibc's malloc.h
+
+
 def available_bytes() -> int | None:
     """Return how many bytes this process can still take: the least of machine, control group and limits; or None."""
     limits = [limit for limit in (_of_machine(), *map(_of_cgroup, _CGROUPS), _of_process()) if limit is not None]
@@ -44,6 +47,15 @@ def give_back() -> None:
     """Hand freed memory back to the system, which the C library would keep for itself (glibc; elsewhere nothing)."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def one_heap() -> None:
+    """Let all threads of this process share one heap (glibc; elsewhere nothing); to be called before there are any.
+
+    What a thread of its own heap has freed at its top is not handed back by `give_back`: 13 MB after reading a text.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
 
 def readable(n_bytes: float) -> str:

@@ -1,5 +1,6 @@
 """What cannot fit is refused before it is begun, with what it needs and what would fit."""
 
+import platform
 import resource
 import subprocess
 import sys
@@ -51,3 +52,26 @@ def test_a_limit_of_the_process_counts():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.strip() == "True", done.stderr
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has heaps of threads")
+@pytest.mark.parametrize(("prepare", "many"), [("", True), ("from embedkit.memory import one_heap; one_heap()", False)])
+def test_threads_share_one_heap_where_asked_to(prepare, many):
+    script = f"""
+import ctypes, threading
+{prepare}
+libc = ctypes.CDLL(None)
+libc.fdopen.restype = ctypes.c_void_p
+barrier = threading.Barrier(4)
+def work():
+    blocks = [bytes(100_000) for _ in range(100)]
+    barrier.wait()
+threads = [threading.Thread(target=work) for _ in range(4)]
+for t in threads: t.start()
+for t in threads: t.join()
+out = ctypes.c_void_p(libc.fdopen(1, b"w"))
+libc.malloc_info(0, out)
+libc.fflush(out)
+"""
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert (told.count("<heap nr=") > 1) == many

@@ -15,10 +15,12 @@ from embedkit.cli.failures import Interrupted
 from embedkit.cli.flags import SpecFlag, given_values, look_ahead, repeat_flags
 from embedkit.cli.model import DEFAULT_MODEL, FILE, refuse_to_replace_other
 from embedkit.cli.registry import registry
+from embedkit.cli.stopping import stopping_flags, stopping_of
 from embedkit.errors import UnknownNameError, did_you_mean
 
 if TYPE_CHECKING:
     from embedkit.cli.terminal import TerminalRun
+    from embedkit.evaluation import EarlyStopping
     from embedkit.training import Plan
 
 
@@ -50,9 +52,13 @@ class SourceCommand(click.Command):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the flags in groups."""
-        general = [record for p in super().get_params(ctx) if (record := p.get_help_record(ctx))]
-        with formatter.section("Options"):
-            formatter.write_dl(general)
+        sections: dict[str, list[tuple[str, str]]] = {"Options": []}
+        for param in super().get_params(ctx):
+            if record := param.get_help_record(ctx):
+                sections.setdefault(getattr(param, "section", "Options"), []).append(record)
+        for heading, records in sections.items():
+            with formatter.section(heading):
+                formatter.write_dl(records)
         for heading, flags in ctx.meta.get(_GROUPS, {}).items():
             if flags:
                 with formatter.section(heading):
@@ -140,6 +146,7 @@ def _flags_once(specs: dict[str, Any]) -> dict[str, list[SpecFlag]]:
 @click.option(
     "--output", metavar="FILE", default=DEFAULT_MODEL, show_default=True, help="The model file to write.", type=FILE
 )
+@stopping_flags
 @click.pass_context
 def train(ctx: click.Context, /, source: str, trainer: str | None, output: Path, **params: Any) -> None:
     """Learn vectors from a source of sentences and write them to one file.
@@ -148,9 +155,14 @@ def train(ctx: click.Context, /, source: str, trainer: str | None, output: Path,
     """
     from embedkit.cli.terminal import TerminalRun
     from embedkit.embeddings import check_writable
+    from embedkit.memory import one_heap
     from embedkit.training import make_plan
 
+    one_heap()
     plan = make_plan(source, trainer, given_values(spec_flags(ctx), params), registry(ctx).plugins())
+    stopping = stopping_of(params, getattr(plan.trainer_options, "seed", None))
+    if stopping is not None:
+        stopping.check(plan.trainer)
     check_writable(output)
     refuse_to_replace_other(output)
     work_dir = plan.corpus_options.work_dir
@@ -158,10 +170,10 @@ def train(ctx: click.Context, /, source: str, trainer: str | None, output: Path,
         work_dir=Path(work_dir) if work_dir else None, epochs=getattr(plan.trainer_options, "epochs", None)
     )
     with run:
-        _run_plan(plan, run, output)
+        _run_plan(plan, run, output, stopping)
 
 
-def _run_plan(plan: Plan, run: TerminalRun, output: Path) -> None:
+def _run_plan(plan: Plan, run: TerminalRun, output: Path, stopping: EarlyStopping | None) -> None:
     from embedkit.cli.report import Timer, tell_corpus, tell_result
 
     if plan.on_sample:
@@ -172,7 +184,7 @@ def _run_plan(plan: Plan, run: TerminalRun, output: Path) -> None:
         for note in plan.source.notes:
             run.say(note)
         tell_corpus(run.say, corpus, timer.lap())
-        embeddings = plan.train(corpus, run)
+        embeddings = plan.train(corpus, run, stopping)
         run.snapshot = lambda: embeddings
         embeddings.save(output)
     except KeyboardInterrupt as interrupt:

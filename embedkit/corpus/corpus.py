@@ -20,6 +20,8 @@ from embedkit.names import Names
 if TYPE_CHECKING:
     import scipy.sparse
 
+    from embedkit.corpus.encoder import Encoded
+
 _REPORT_EVERY = 1 << 20
 
 
@@ -123,19 +125,11 @@ class Corpus:
         run: Run,
         dropped: Counter[str],
     ) -> Corpus:
-        from embedkit.corpus.encoder import Encoder
-
-        with Encoder(folder.path) as encoder:
-            reported = 0
-            for batch in batches:
-                encoder.add(batch)
-                if encoder.n_tokens - reported >= _REPORT_EVERY:
-                    reported = encoder.n_tokens
-                    run.progress(reported, 0, unit="tokens read")
-            encoded = encoder.finish(min_count, Counter(dropped))
+        encoded, n_read = _encode(batches, min_count, folder, run, dropped)
+        # Not before the encoder is gone, as its vocabulary holds more tokens than are kept.
         give_back()
         if len(encoded.tokens) == 0:
-            raise SourceError(_nothing_left(encoder.n_tokens, min_count))
+            raise SourceError(_nothing_left(n_read, min_count))
         return cls(**vars(encoded), _folder=folder)
 
     @property
@@ -182,6 +176,22 @@ class Corpus:
         counted = csr_matrix((values, rows.indices, rows.indptr), (len(rows), len(self.tokens)), copy=True)
         counted.sum_duplicates()
         return counted
+
+
+def _encode(
+    batches: Iterable[SentenceBatch], min_count: int, folder: WorkFolder, run: Run, dropped: Counter[str]
+) -> tuple[Encoded, int]:
+    """Return the sentences encoded, and how many tokens they were."""
+    from embedkit.corpus.encoder import Encoder
+
+    with Encoder(folder.path) as encoder:
+        reported = 0
+        for batch in batches:
+            encoder.add(batch)
+            if encoder.n_tokens - reported >= _REPORT_EVERY:
+                reported = encoder.n_tokens
+                run.progress(reported, 0, unit="tokens read")
+        return encoder.finish(min_count, Counter(dropped)), encoder.n_tokens
 
 
 def _in_order_of_time(histories: History, n_keys: int) -> History:

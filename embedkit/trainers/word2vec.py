@@ -24,7 +24,7 @@ Architecture = Literal["skipgram", "cbow"]
 
 _OPERATIONS_A_CALL = 1e9
 _PENDING = 4096
-_ROWS = 1 << 12
+_ROWS = 1 << 10
 _HOT_TOKENS = 128
 _HOT_FROM = 10_000
 

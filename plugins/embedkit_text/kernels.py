@@ -59,15 +59,15 @@ def _well_formed(data, i):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def first_irregular(data, start, classes):
+def first_irregular(data, start, pages, classes):
     """Return where the first irregular or ill-formed character at or after `start` lies, or `len(data)`.
 
     Parameters
     ----------
     data
         uint8, what should be UTF-8; `start` is where a character begins.
-    classes
-        uint8 (0x110000), the class of each code point.
+    pages, classes
+        As those of `Tables`.
     """
     i, n = start, len(data)
     while i < n:
@@ -77,24 +77,22 @@ def first_irregular(data, start, classes):
         if not _well_formed(data, i):
             return i
         code, size = _decode(data, i)
-        if classes[code] & IRREGULAR:
+        if classes[pages[code >> 8] + (code & 0xFF)] & IRREGULAR:
             return i
         i += size
     return n
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def split(data, classes, lower, chars, offsets, ends):
+def split(data, pages, classes, lower, chars, offsets, ends):
     """Write the tokens of a block end to end.
 
     Parameters
     ----------
     data
         uint8, well-formed UTF-8 that neither begins nor ends within a token.
-    classes
-        uint8 (0x110000), the class of each code point.
-    lower
-        int32 (0x110000), the code point that each one is written as; never longer in UTF-8.
+    pages, classes, lower
+        As those of `Tables`; what is written for a code point is never longer in UTF-8.
     chars
         uint8 (len(data)), receives the tokens' bytes.
     offsets
@@ -118,21 +116,21 @@ def split(data, classes, lower, chars, offsets, ends):
             # No branch on what the byte is: where words end cannot be foreseen, and each miss costs a dozen bytes.
             kind = classes[byte]
             word = np.int64(kind & WORD)
-            chars[o] = lower[byte]
+            chars[o] = byte + lower[byte]
             o += word
             i += 1
         else:
             code, size = _decode(data, i)
-            kind = classes[code]
+            at = pages[code >> 8] + (code & 0xFF)
+            kind = classes[at]
             word = np.int64(kind & WORD) | (np.int64(kind >> 1) & inside)
             if word:
-                written = np.int64(lower[code])
-                if written == code:
+                if lower[at] == 0:
                     for k in range(size):
                         chars[o + k] = data[i + k]
                     o += size
                 else:
-                    o = _encode(written, chars, o)
+                    o = _encode(code + lower[at], chars, o)
             i += size
         offsets[tokens + 1] = o
         tokens += inside & (1 - word)

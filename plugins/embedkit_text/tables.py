@@ -14,24 +14,43 @@ from embedkit_text.kernels import BREAK, CONTINUES, IRREGULAR, WORD
 from embedkit_text.patterns import ASSIGNED, continuing
 
 _SIZE = 0x110000
+_PAGE = 0x100
 _JAMO = (range(0x1161, 0x1176), range(0x11A8, 0x11C3))
 _CONTEXTUAL = "Σİ"  # a sigma at the end of a word is ς; İ becomes two characters
 
 
 @dataclass(frozen=True)
 class Tables:
-    """How a tokenizer sees each code point.
+    """How a tokenizer sees each code point c: what is said of it lies at `pages[c >> 8] + (c & 0xFF)`.
+
+    Most pages of 256 code points are equal to another, so all together fit into the second cache.
 
     Attributes
     ----------
+    pages
+        int64 (0x1100), where each page begins in the other two; page 0 (ASCII and Latin-1) begins at 0.
     classes
-        uint8 (0x110000), bits: may begin a token, may go on with one, ends a sentence, irregular.
+        uint8, bits: may begin a token, may go on with one, ends a sentence, irregular.
     lower
-        int32 (0x110000), the code point to write.
+        int32, what to add to a code point to have the one to write.
     """
 
+    pages: np.ndarray
     classes: np.ndarray
     lower: np.ndarray
+
+    @classmethod
+    def of(cls, classes: np.ndarray, lower: np.ndarray) -> Tables:
+        """Put the class of each code point and the one to write for it (0x110000 of each) into pages."""
+        by_page = [a.reshape(-1, _PAGE) for a in (classes, lower - np.arange(_SIZE, dtype=np.int32))]
+        positions: dict[bytes, int] = {}
+        firsts: list[int] = []
+        pages = np.empty(_SIZE // _PAGE, np.int64)
+        for p, (kinds, shifts) in enumerate(zip(*by_page, strict=True)):
+            pages[p] = positions.setdefault(kinds.tobytes() + shifts.tobytes(), len(firsts) * _PAGE)
+            if pages[p] == len(firsts) * _PAGE:
+                firsts.append(p)
+        return cls(pages, *(a[firsts].reshape(-1) for a in by_page))
 
 
 @lru_cache(maxsize=8)
@@ -52,7 +71,7 @@ def make_tables(tokenizer: str, lowercase: bool, lines: bool) -> Tables:
     if lowercase:
         lower = _lower(characters)
     classes[_irregular(characters, lower)] |= IRREGULAR
-    return Tables(classes, lower)
+    return Tables.of(classes, lower)
 
 
 def _assigned() -> tuple[Any, str]:

@@ -101,7 +101,8 @@ class KernelTokenizer:
         data = np.frombuffer(block, np.uint8)
         parts: list[bytes] = []
         done = 0
-        while (at := self._kernels.first_irregular(data, done, self._tables.classes)) < len(block):
+        tables = self._tables
+        while (at := self._kernels.first_irregular(data, done, tables.pages, tables.classes)) < len(block):
             start = max(done, *(block.rfind(blank, done, at) for blank in _BLANKS))
             blank = _BLANK.search(block, min(at + _STRETCH, len(block)))
             end = blank.start() if blank else len(block)
@@ -118,7 +119,7 @@ class KernelTokenizer:
         data = np.frombuffer(block, np.uint8)
         tables = self._tables
         tokens, sentences, size, break_first = self._kernels.split(
-            data, tables.classes, tables.lower, chars, offsets, ends
+            data, tables.pages, tables.classes, tables.lower, chars, offsets, ends
         )
         buffers = [None, pa.py_buffer(offsets[: tokens + 1]), pa.py_buffer(chars[:size])]
         return Split(pa.Array.from_buffers(pa.large_string(), tokens, buffers), ends[:sentences].copy(), break_first)

@@ -1,8 +1,10 @@
-"""What all tests share: compiled kernels that are never out of date."""
+"""What all tests share: compiled kernels that are never out of date, and no clock on examples."""
 
 import hashlib
 import os
 from pathlib import Path
+
+import hypothesis
 
 ROOT = Path(__file__).parent.parent
 
@@ -16,3 +18,7 @@ def _fingerprint():
 
 
 os.environ.setdefault("NUMBA_CACHE_DIR", str(ROOT / ".pytest_cache" / f"numba-{_fingerprint()}"))
+
+# A deadline would measure the machine, and compiling.
+hypothesis.settings.register_profile("embedkit", deadline=None)
+hypothesis.settings.load_profile("embedkit")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
 
 from embedkit.contracts import Sentence, SentenceBatch
-from embedkit.errors import SourceError
+from embedkit.errors import EmbedkitError, SourceError
+from embedkit.names import Names
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 def in_batches(sentences: Iterable[Sentence | Sequence[str]], batch_tokens: int = 1 << 17) -> Iterator[SentenceBatch]:
@@ -64,13 +67,11 @@ class _Gatherer:
         )
 
     def _strings(self, values: list[Any], kind: str) -> pa.Array:
+        # Not by pa.array, which imports pandas. No key and an empty one are the same.
         try:
-            strings = pa.array(values, pa.large_string(), from_pandas=False)
-        except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError, OverflowError):
+            return Names.from_strings("" if value is None and kind == "key" else value for value in values).to_arrow()
+        except EmbedkitError:
             raise _wrong_string(values, kind) from None
-        if kind == "token" and strings.null_count:
-            raise _wrong_string(values, kind)
-        return strings
 
     def _numbers(self, name: str, dtype: type) -> np.ndarray | None:
         values = getattr(self, name)

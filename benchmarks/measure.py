@@ -114,10 +114,10 @@ def note(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def parser(description: str, peers: str) -> argparse.ArgumentParser:
+def parser(description: str, peers: str, *, needs_data: bool = True) -> argparse.ArgumentParser:
     """Return a parser with the flags that all benchmarks share."""
     made = argparse.ArgumentParser(description=description)
-    made.add_argument("--data", type=Path, required=True, help="folder of the data sets")
+    made.add_argument("--data", type=Path, required=needs_data, help="folder of the data sets")
     made.add_argument("--peers", default=peers, help="comma-separated peers to measure beside embedkit; '' for none")
     made.add_argument("--rounds", type=int, default=3)
     return made

@@ -7,14 +7,13 @@ It needs no data: it makes a model of a million tokens × 128 with 100,000 keys.
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
-from measure import in_turn, markdown, median, whole_process
+from measure import in_turn, markdown, median, parser, whole_process
 
 import embedkit
 
@@ -35,9 +34,7 @@ def large_model(path: Path, n: int = 1_000_000, size: int = 128, n_keys: int = 1
 
 def main() -> None:
     """Measure and print the table."""
-    args = argparse.ArgumentParser(description=__doc__)
-    args.add_argument("--rounds", type=int, default=5)
-    rounds = args.parse_args().rounds
+    rounds = parser(__doc__, "", needs_data=False).parse_args().rounds
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder, "large.safetensors")
         large_model(model)

@@ -301,3 +301,49 @@ def test_the_reading_thread_ends_when_the_caller_stops_early(tmp_path, monkeypat
 def test_through_the_front_door(tmp_path, corpus):
     read_by_name = embedkit.read("text", input=Path(corpus), min_count=1, work_dir=str(tmp_path))
     assert sorted(read_by_name.tokens) == sorted(ALL_TOKENS)
+
+
+def keys_and_sentences(given):
+    corpus = embedkit.Corpus.from_source(given)
+    keys = [corpus.keys[k] for k in corpus.sentence_keys.tolist()]
+    ids, offsets = corpus.ids.tolist(), corpus.offsets.tolist()
+    sentences = [[corpus.tokens[i] for i in ids[start:end]] for start, end in itertools.pairwise(offsets)]
+    return list(zip(keys, sentences, strict=True))
+
+
+def test_sentences_have_no_keys_unless_asked_for(corpus):
+    assert embedkit.read("text", input=corpus, min_count=1).keys is None
+
+
+@pytest.mark.parametrize("block_size", [1, 2, 3, 7, 1 << 20])
+@pytest.mark.parametrize("tokenizer", [{"tokenizer": "word"}, {"tokenizer": "regex", "pattern": r"\w+"}])
+def test_a_line_s_key_is_its_number_whatever_ends_it(tmp_path, monkeypatch, block_size, tokenizer):
+    monkeypatch.setattr(embedkit_text.source, "_BLOCK_SIZE", block_size)
+    path = tmp_path / "text.txt"
+    path.write_bytes("\none é two\r\n\r\n\nthree\rfour five\n ... \nsix".encode())
+    expected = [("2", ["one", "é", "two"]), ("5", ["three"]), ("6", ["four", "five"]), ("8", ["six"])]
+    assert keys_and_sentences(source(path, key="line", **tokenizer)) == expected
+
+
+def test_several_files_lines_are_named_after_them(tmp_path):
+    paths = tmp_path / "a.txt", tmp_path / "empty.txt", tmp_path / "b.txt"
+    for path, text in zip(paths, ("one\n\ntwo\n", "", "three\nfour"), strict=True):
+        path.write_text(text, encoding="utf-8")
+    found = keys_and_sentences(source(tuple(map(str, paths)), key="line"))
+    a, _, b = map(str, paths)
+    assert found == [(f"{a}:1", ["one"]), (f"{a}:3", ["two"]), (f"{b}:1", ["three"]), (f"{b}:2", ["four"])]
+
+
+@pytest.mark.parametrize("sentence", ["line", "document"])
+def test_a_file_s_name_can_be_the_key_of_all_its_sentences(tmp_path, sentence):
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.txt").write_text(f"{name}1 {name}2\n{name}3\n", encoding="utf-8")
+    found = keys_and_sentences(source(tmp_path, key="file", sentence=sentence))
+    assert {key for key, _ in found} == {str(tmp_path / "a.txt"), str(tmp_path / "b.txt")}
+    assert len(found) == (4 if sentence == "line" else 2)
+    assert all(tokens[0].startswith(Path(key).stem) for key, tokens in found)
+
+
+def test_a_document_has_no_line_for_a_key(corpus):
+    with pytest.raises(embedkit.OptionError, match=r"key 'line' goes with --sentence line; a document's key is"):
+        source(corpus, key="line", sentence="document")

@@ -11,6 +11,7 @@ import numpy as np
 
 import embedkit
 from embedkit_text.decoding import utf8_chunks
+from embedkit_text.naming import Keys, as_arrow
 from embedkit_text.tokenizers import FILE_END, Split
 
 if TYPE_CHECKING:
@@ -19,7 +20,12 @@ if TYPE_CHECKING:
 
 
 def make_batches(
-    files: Iterable[TextFile], tokenizer: Tokenizer, encoding: str, size: int, dropped: Counter[str]
+    files: Iterable[TextFile],
+    tokenizer: Tokenizer,
+    encoding: str,
+    size: int,
+    dropped: Counter[str],
+    keys: Keys | None = None,
 ) -> Generator[embedkit.SentenceBatch, None, None]:
     """Yield the sentences of all files, none of them empty.
 
@@ -29,10 +35,13 @@ def make_batches(
         Bytes in a block; memory is some times that, and that of the longest token (of the longest line for `regex`).
     dropped
         Receives how many files are empty.
+    keys
+        Names the sentences; without it they have no keys.
     """
     held: embedkit.SentenceBatch | None = None
     for block in _blocks(files, tokenizer, encoding, size, dropped):
         split = tokenizer.split(block)
+        names = keys.of(block, np.append(split.places, [len(block)] * split.is_open)) if keys else None
         # Only the next token tells whether a sentence goes on, as its end may be the next thing to come.
         if held is not None and split.break_first:
             held.continues = False
@@ -40,17 +49,16 @@ def make_batches(
             continue
         if held is not None:
             yield held
-        held = _batch(split)
+        held = _batch(split, names)
     if held is not None:
         held.continues = False
         yield held
 
 
-def _batch(split: Split) -> embedkit.SentenceBatch:
-    n = len(split.tokens)
-    is_open = len(split.ends) == 0 or bool(split.ends[-1] < n)
-    offsets = np.concatenate(([0], split.ends, [n] if is_open else [])).astype(np.int64)
-    return embedkit.SentenceBatch(split.tokens, offsets, continues=is_open)
+def _batch(split: Split, names: list[str] | None) -> embedkit.SentenceBatch:
+    offsets = np.concatenate(([0], split.ends, [len(split.tokens)] * split.is_open)).astype(np.int64)
+    keys = None if names is None else as_arrow(names)
+    return embedkit.SentenceBatch(split.tokens, offsets, keys, continues=split.is_open)
 
 
 def _blocks(

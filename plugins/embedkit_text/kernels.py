@@ -84,7 +84,7 @@ def first_irregular(data, start, pages, classes):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def split(data, pages, classes, lower, chars, offsets, ends):
+def split(data, pages, classes, lower, chars, offsets, ends, places):
     """Write the tokens of a block end to end.
 
     Parameters
@@ -99,6 +99,8 @@ def split(data, pages, classes, lower, chars, offsets, ends):
         int64 (len(data) // 2 + 3), receives where each token begins in `chars`, and where the last one ends.
     ends
         int64 (len(data) // 2 + 2), receives for each sentence that ends in this block how many tokens came before.
+    places
+        int64 (len(data) // 2 + 2), receives for each of them the position of the byte that ends it.
 
     Returns
     -------
@@ -138,6 +140,7 @@ def split(data, pages, classes, lower, chars, offsets, ends):
         if kind & BREAK:
             if tokens > last_end:
                 ends[sentences] = tokens
+                places[sentences] = i - 1
                 sentences += 1
                 last_end = tokens
             elif tokens == 0:

@@ -20,12 +20,18 @@ class Text(embedkit.Source):
     With tokenizer `word`, tokens are what `re.findall(word_pattern(), unicodedata.normalize("NFC", text).lower())`
     finds: a letter, digit or underscore (`\w`), then any number of those, of combining marks (vowel signs of
     Devanagari or Thai, which `\w` alone would cut words at) and of zero-width joiners and non-joiners. With
-    `whitespace`, tokens are what lies between white space (`\S+`); with `regex`, what `pattern` finds in each line.
-    All of them see the text in normal form C, lower-cased unless `lowercase` is off.
+    `whitespace`, tokens are what lies between white space (`\S+`); with `regex`, what `pattern` finds in each line;
+    with `morpheme`, what kiwipiepy takes Korean words apart into. All of them see the text in normal
+    form C, lower-cased unless `lowercase` is off.
     """
 
     name = "text"
-    defaults: ClassVar[dict[str, Any]] = {"trainer": "skipgram", "min_count": 5}
+    defaults: ClassVar[dict[str, Any]] = {
+        "trainer": "skipgram",
+        "min_count": 5,
+        "spectral.matrix": "token-token",
+        "spectral.vector_size": 100,
+    }
 
     @dataclass(frozen=True)
     class Options:
@@ -40,8 +46,13 @@ class Text(embedkit.Source):
         sentence: Literal["line", "document"] = embedkit.option(
             "line", "What is one sentence: a line, or a document, that is a whole file."
         )
-        tokenizer: Literal["word", "whitespace", "regex"] = embedkit.option(
-            "word", "What is a token: a word of any script, what white space parts, or what --pattern finds."
+        key: Literal["none", "line", "file"] = embedkit.option(
+            "none", "Whose sentence it is: nobody's, that of its line by number, or of its file; doc2vec wants one."
+        )
+        tokenizer: Literal["word", "whitespace", "regex", "morpheme"] = embedkit.option(
+            "word",
+            "What is a token: a word of any script, what white space parts, what --pattern finds, or a Korean "
+            "morpheme (needs the extra korean).",
         )
         pattern: str | None = embedkit.option(
             None,
@@ -60,8 +71,14 @@ class Text(embedkit.Source):
 
         super().__init__(options)
         self._starts: dict[int, int | None] = {}
+        if options.key == "line" and options.sentence == "document":
+            raise embedkit.OptionError("key", "'line' goes with --sentence line; a document's key is its 'file'.")
         check_encoding(options.encoding)
         check_pattern(options.tokenizer, options.pattern)
+        if options.tokenizer == "morpheme":
+            from embedkit_text.korean import check_installed
+
+            check_installed()
 
     def batches(self) -> Iterator[embedkit.SentenceBatch]:
         """Yield the sentences in columns, in blocks of some megabytes; a long line goes on from batch to batch.
@@ -73,13 +90,15 @@ class Text(embedkit.Source):
         """
         from embedkit_text.batching import ahead, make_batches
         from embedkit_text.files import find_files
+        from embedkit_text.naming import Keys
         from embedkit_text.tokenizers import make_tokenizer
 
         self.dropped.clear()
         options = self.options
         files = find_files(options.input, self.dropped, self._starts)
         tokenizer = make_tokenizer(options.tokenizer, options.pattern, options.lowercase, options.sentence)
-        batches = make_batches(files, tokenizer, options.encoding, _BLOCK_SIZE, self.dropped)
+        keys = None if options.key == "none" else Keys(options.key, files)
+        batches = make_batches(files, tokenizer, options.encoding, _BLOCK_SIZE, self.dropped, keys)
         found = False
         for batch in ahead(batches) if all(file.on_disk for file in files) else batches:
             found = True

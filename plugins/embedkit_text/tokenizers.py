@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import pyarrow as pa
 
+from embedkit_text.naming import as_arrow
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 FILE_END = b"\0"
 """Parts files in a block and ends a sentence; text that holds it is refused before."""
@@ -32,13 +34,21 @@ class Split:
         Arrow `large_string`.
     ends
         int64, for each sentence that ends in this block (none of them empty) how many tokens came before.
+    places
+        int64, for each of them the position of the byte that ends it.
     break_first
         Whether a sentence ended before the first token: the one that the last block left open.
     """
 
     tokens: Any
     ends: np.ndarray
+    places: np.ndarray
     break_first: bool
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the last token's sentence does not end in this block."""
+        return len(self.tokens) > (int(self.ends[-1]) if len(self.ends) else 0)
 
 
 class Tokenizer(Protocol):
@@ -71,6 +81,10 @@ def make_tokenizer(tokenizer: str, pattern: str | None, lowercase: bool, sentenc
     """Return the tokenizer that checked options ask for."""
     if tokenizer == "regex":
         return RegexTokenizer(pattern or "", lowercase, sentence == "line")
+    if tokenizer == "morpheme":
+        from embedkit_text.korean import MorphemeTokenizer
+
+        return MorphemeTokenizer(lowercase, sentence == "line")
     return KernelTokenizer(tokenizer, lowercase, sentence == "line")
 
 
@@ -115,14 +129,15 @@ class KernelTokenizer:
         n = len(block)
         chars = np.empty(n, np.uint8)
         offsets = np.empty(n // 2 + 3, np.int64)
-        ends = np.empty(n // 2 + 2, np.int64)
+        ends, places = np.empty((2, n // 2 + 2), np.int64)
         data = np.frombuffer(block, np.uint8)
         tables = self._tables
         tokens, sentences, size, break_first = self._kernels.split(
-            data, tables.pages, tables.classes, tables.lower, chars, offsets, ends
+            data, tables.pages, tables.classes, tables.lower, chars, offsets, ends, places
         )
         buffers = [None, pa.py_buffer(offsets[: tokens + 1]), pa.py_buffer(chars[:size])]
-        return Split(pa.Array.from_buffers(pa.large_string(), tokens, buffers), ends[:sentences].copy(), break_first)
+        words = pa.Array.from_buffers(pa.large_string(), tokens, buffers)
+        return Split(words, ends[:sentences].copy(), places[:sentences].copy(), break_first)
 
 
 def _normal(block: bytes, start: int, end: int, lowercase: bool) -> bytes:
@@ -133,21 +148,18 @@ def _normal(block: bytes, start: int, end: int, lowercase: bool) -> bytes:
     return (text.lower() if lowercase else text).encode()
 
 
-class RegexTokenizer:
-    """What a regular expression finds in each line.
+class LineTokenizer:
+    """Tokens of whole lines, normalised and lower-cased by Python.
 
     Parameters
     ----------
-    pattern
-        A checked expression; its group is the token where it has one.
     lowercase, lines
         Whether to lower-case; whether a line is a sentence, or else a file.
     """
 
     cuts: tuple[tuple[bytes, ...], ...] = ((b"\n", b"\r"),)
 
-    def __init__(self, pattern: str, lowercase: bool, lines: bool) -> None:
-        self._pattern = re.compile(pattern)
+    def __init__(self, lowercase: bool, lines: bool) -> None:
         self._lowercase = lowercase
         self._lines = lines
 
@@ -155,18 +167,27 @@ class RegexTokenizer:
         """Return the whole block normalised and lower-cased."""
         return _normal(block, 0, len(block), self._lowercase)
 
+    def find(self, lines: list[str]) -> Iterable[Iterable[str]]:
+        """Return the tokens of each line."""
+        raise NotImplementedError
+
     def split(self, block: bytes) -> Split:
-        """Return what the expression finds, empty matches aside."""
+        """Return what is found in each line, empty tokens aside."""
         tokens: list[str] = []
         ends: list[int] = []
+        places: list[int] = []
         break_first = False
-        for line, last in self._pieces(block.decode()):
-            tokens.extend(filter(None, self._pattern.findall(line)))
+        at = -1
+        pieces = list(self._pieces(block.decode()))
+        for (line, last), found in zip(pieces, self.find([line for line, _ in pieces]), strict=True):
+            tokens.extend(filter(None, found))
+            at += len(line.encode()) + 1
             if last and len(tokens) > (ends[-1] if ends else 0):
                 ends.append(len(tokens))
+                places.append(at)
             elif last and not tokens:
                 break_first = True
-        return Split(pa.array(tokens, pa.large_string()), np.array(ends, np.int64), break_first)
+        return Split(as_arrow(tokens), np.array(ends, np.int64), np.array(places, np.int64), break_first)
 
     def _pieces(self, text: str) -> Iterator[tuple[str, bool]]:
         """Yield each line and whether a sentence ends behind it."""
@@ -176,3 +197,15 @@ class RegexTokenizer:
             for i, line in enumerate(lines):
                 last_line = i == len(lines) - 1
                 yield line, (self._lines and not last_line) or (last_line and f < len(files) - 1)
+
+
+class RegexTokenizer(LineTokenizer):
+    """What a checked regular expression finds in each line; its group is the token where it has one."""
+
+    def __init__(self, pattern: str, lowercase: bool, lines: bool) -> None:
+        super().__init__(lowercase, lines)
+        self._pattern = re.compile(pattern)
+
+    def find(self, lines: list[str]) -> Iterable[Iterable[str]]:
+        """Return what the expression finds in each line."""
+        return map(self._pattern.findall, lines)

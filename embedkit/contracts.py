@@ -188,12 +188,16 @@ class Trainer:
     Attributes
     ----------
     name, summary, Options
-        As those of a source. `seed` and `workers` may be shared with the source; any other name may not.
+        As those of a source. `seed` and `workers` may be shared with the source; any other name may not. One that
+        learns in epochs has an option `epochs` and calls `run.epoch_done` after each, so that it can be stopped early.
+    tuned
+        Whether `embedkit tune` tries it unasked. It searches the options that say where (`option(search=...)`).
     """
 
     name: ClassVar[str]
     summary: ClassVar[str] = ""
     Options: ClassVar[type] = NoOptions
+    tuned: ClassVar[bool] = True
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -23,6 +23,33 @@ _TRUE, _FALSE = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
 _KINDS: dict[type, str] = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
 
+@dataclass(frozen=True)
+class Between:
+    """A range in which `embedkit tune` looks for an option's best value, both ends included.
+
+    Attributes
+    ----------
+    low, high
+        The ends; of an option that takes whole numbers alone, whole numbers are tried.
+    log
+        Whether magnitudes are tried evenly instead of numbers, as suits learning rates and sizes; low is above 0 then.
+    """
+
+    low: float
+    high: float
+    log: bool = False
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
+            raise TypeError(f"a search range needs low < high; got {self.low!r} and {self.high!r}")
+        if self.log and self.low <= 0:
+            raise TypeError(f"a search range by magnitude begins above 0; got {self.low!r}")
+
+
+Search = Between | tuple[Any, ...]
+"""Where to look for an option's best value: in a range, or among choices."""
+
+
 def option(
     default: Any = MISSING,
     help: str = "",  # noqa: A002 - the word click and argparse use
@@ -32,10 +59,15 @@ def option(
     above: float | None = None,
     below: float | None = None,
     metavar: str | None = None,
+    search: Search | None = None,
 ) -> Any:
-    """Return a dataclass field that is an option with help and bounds (`above`, `below` are exclusive)."""
+    """Return a dataclass field that is an option with help and bounds (`above`, `below` are exclusive).
+
+    `search` is where `embedkit tune` looks for its best value: `Between(16, 512, log=True)`, or a tuple of choices;
+    without it the option is left at its default.
+    """
     meta = {"help": help, "minimum": minimum, "maximum": maximum, "above": above, "below": below, "metavar": metavar}
-    return field(default=default, metadata=meta)
+    return field(default=default, metadata={**meta, "search": search})
 
 
 @dataclass(frozen=True)
@@ -54,6 +86,8 @@ class OptionSpec:
         Whether None is a value.
     default
         `dataclasses.MISSING` where a value is required.
+    search
+        Where to look for its best value, or None.
     """
 
     name: str
@@ -68,6 +102,7 @@ class OptionSpec:
     maximum: float | None
     above: float | None
     below: float | None
+    search: Search | None = None
 
     @property
     def required(self) -> bool:
@@ -191,7 +226,8 @@ def describe(options: type) -> tuple[OptionSpec, ...]:
     Raises
     ------
     TypeError
-        If `options` is no dataclass, or a field's annotation is no type of option.
+        If `options` is no dataclass, a field's annotation is no type of option, or a search range holds no values
+        of its option.
     """
     if not (isinstance(options, type) and is_dataclass(options)):
         raise TypeError(f"{options!r} is no dataclass")
@@ -204,8 +240,24 @@ def _describe_field(f: Field, hint: Any) -> OptionSpec:
     default = f.default
     if default is MISSING and f.default_factory is not MISSING:
         default = f.default_factory()
-    meta = {name: f.metadata.get(name) for name in ("metavar", "minimum", "maximum", "above", "below")}
-    return OptionSpec(f.name, kinds, choices, multiple, optional, default, help=f.metadata.get("help", ""), **meta)
+    meta = {name: f.metadata.get(name) for name in ("metavar", "minimum", "maximum", "above", "below", "search")}
+    spec = OptionSpec(f.name, kinds, choices, multiple, optional, default, help=f.metadata.get("help", ""), **meta)
+    _check_search(spec)
+    return spec
+
+
+def _check_search(spec: OptionSpec) -> None:
+    """Refuse a search range whose ends or choices are no values of the option."""
+    search = spec.search
+    if search is None:
+        return
+    if not isinstance(search, Between | tuple) or search == ():
+        raise TypeError(f"{spec.name}: search is a Between(low, high) or a tuple of choices, not {search!r}")
+    try:
+        for value in (search.low, search.high) if isinstance(search, Between) else search:
+            spec.check(value)
+    except OptionError as error:
+        raise TypeError(f"the search of {error}") from error
 
 
 def build(options: type, values: Mapping[str, Any]) -> Any:

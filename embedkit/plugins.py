@@ -23,7 +23,11 @@ ENVIRONMENT = "EMBEDKIT_PLUGINS"
 SHARED_OPTIONS = frozenset({"seed", "workers"})
 CORPUS_OPTIONS = frozenset({"min_count", "work_dir"})
 RESERVED_OPTIONS = CORPUS_OPTIONS | {
-    "checkpoint", "every", "format", "help", "model", "output", "resume", "source", "trainer"
+    "checkpoint", "every", "format", "help", "model", "output", "resume", "source", "trainer",
+    # of early stopping, evaluate and tune
+    "confidence", "ease_limit", "early_stopping", "fallback", "include_seen", "k", "metric", "patience", "prune",
+    "retrain", "set", "share", "split", "split_layout", "split_output", "study", "test", "test_layout", "time_budget",
+    "trials", "until", "validation", "validation_layout", "validation_share",
 }  # fmt: skip
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")

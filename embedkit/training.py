@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from embedkit.plugins import Plugins, load_plugins
 if TYPE_CHECKING:
     from embedkit.corpus import Corpus
     from embedkit.embeddings import Embeddings
+    from embedkit.evaluation import EarlyStopping
 
 DEFAULT_TRAINER = "skipgram"
 
@@ -41,9 +42,9 @@ class Plan:
         """Read the source's sentences once, into a corpus."""
         return _read(self.source, self.corpus_options, run or Run())
 
-    def train(self, corpus: Corpus, run: Run | None = None) -> Embeddings:
+    def train(self, corpus: Corpus, run: Run | None = None, early_stopping: EarlyStopping | None = None) -> Embeddings:
         """Learn vectors from the corpus and note in their config how they were made."""
-        learned = _learn(self.trainer, corpus, self.trainer_options, run or Run())
+        learned = _learn(self.trainer, corpus, self.trainer_options, run or Run(), early_stopping)
         return learned.with_config(source=self.source.name, min_count=self.corpus_options.min_count)
 
 
@@ -137,8 +138,18 @@ def _read(source: Source, options: CorpusOptions, run: Run) -> Corpus:
     return Corpus.from_source(source, min_count=options.min_count, work_dir=work_dir, run=run)
 
 
-def _learn(trainer: type[Trainer], corpus: Corpus, options: Any, run: Run) -> Embeddings:
-    learned = trainer().train(corpus, options, run)
+def _learn(
+    trainer: type[Trainer], corpus: Corpus, options: Any, run: Run, early_stopping: EarlyStopping | None
+) -> Embeddings:
+    def learn(corpus: Corpus, run: Run, epochs: int | None = None) -> Embeddings:
+        settled = options if epochs is None else replace(options, epochs=epochs)
+        return trainer().train(corpus, settled, run)
+
+    if early_stopping is None:
+        learned = learn(corpus, run)
+    else:
+        early_stopping.check(trainer)
+        learned = early_stopping.train(corpus, learn, run, options.epochs)
     settings = {spec.name: getattr(options, spec.name) for spec in describe(trainer.Options)}
     return learned.with_config(trainer=trainer.name, options=settings)
 
@@ -166,6 +177,7 @@ def train(
     source: str | type[Source] | Corpus,
     trainer: str | None = None,
     *,
+    early_stopping: EarlyStopping | str | None = None,
     plugins: Plugins | None = None,
     run: Run | None = None,
     **options: Any,
@@ -178,6 +190,9 @@ def train(
         The name of a registered source, a class derived from `Source`, or a corpus that was read before.
     trainer
         The name of a registered trainer; the one that the source prefers where None.
+    early_stopping
+        When to stop before all epochs are over, and what is held out to know it; `"ndcg@20"` stands for
+        `EarlyStopping("ndcg@20")`.
     options
         The options of source, corpus and trainer, under their names (`vector_size=100`).
 
@@ -185,17 +200,21 @@ def train(
     --------
     >>> emb = embedkit.train("text", "cbow", input="wiki.txt", vector_size=100)
     """
+    if isinstance(early_stopping, str):
+        from embedkit.evaluation import EarlyStopping
+
+        early_stopping = EarlyStopping(early_stopping)
     if isinstance(source, str | type):
         plan = make_plan(source, trainer, options, plugins)
-        return plan.train(plan.read(run), run)
-    return _train_on(source, trainer, options, plugins or load_plugins(), run or Run())
+        if early_stopping is not None:
+            early_stopping.check(plan.trainer)
+        return plan.train(plan.read(run), run, early_stopping)
+    chosen = (plugins or load_plugins()).trainer(trainer or str(source.defaults.get("trainer", DEFAULT_TRAINER)))
+    return _learn(chosen, source, trainer_options(source, chosen, options), run or Run(), early_stopping)
 
 
-def _train_on(
-    corpus: Corpus, trainer: str | None, options: Mapping[str, Any], plugins: Plugins, run: Run
-) -> Embeddings:
-    """Train on a corpus that was read before, with the defaults of the source it came from."""
-    chosen = plugins.trainer(trainer or str(corpus.defaults.get("trainer", DEFAULT_TRAINER)))
-    declared = {spec.name for spec in describe(chosen.Options)}
-    defaults = {name: value for name, value in defaults_for(corpus.defaults, chosen).items() if name in declared}
-    return _learn(chosen, corpus, build(chosen.Options, {**defaults, **options}), run)
+def trainer_options(corpus: Corpus, trainer: type[Trainer], values: Mapping[str, Any]) -> Any:
+    """Return a trainer's options for a corpus that was read before: the defaults of its source, then `values`."""
+    declared = {spec.name for spec in describe(trainer.Options)}
+    defaults = {name: value for name, value in defaults_for(corpus.defaults, trainer).items() if name in declared}
+    return build(trainer.Options, {**defaults, **values})

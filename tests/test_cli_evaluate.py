@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from embedkit import Embeddings, History
+from embedkit import Embeddings, History, load
 from embedkit.cli import evaluate
 from embedkit.cli.app import app
 from embedkit.cli.comparison import train_command
@@ -92,7 +92,21 @@ def test_the_command_that_trains_the_best():
 
 
 def test_json_and_csv_hold_the_same_numbers(run, clicks):
-    args = (*clicks, "--split", "random", "--share", ".3", "--seed", "4", "--set", "epochs=1", "--k", "4")
+    args = (
+        *clicks,
+        "--split",
+        "random",
+        "--share",
+        ".3",
+        "--seed",
+        "4",
+        "--trainer",
+        "skipgram",
+        "--set",
+        "epochs=1",
+        "--k",
+        "4",
+    )
     told = json.loads(done(run(*args, "--format", "json")))
     rows = list(csv.DictReader(io.StringIO(done(run(*args, "--format", "csv")))))
     assert [s["name"] for s in told["systems"]] == [r["system"] for r in rows]
@@ -105,17 +119,21 @@ def test_json_and_csv_hold_the_same_numbers(run, clicks):
 
 
 def test_next_item_and_by_time(run, clicks):
-    sessions = run(*clicks, "--split", "next-item", "--share", ".2", "--set", "epochs=1", "--k", "5")
+    sessions = run(
+        *clicks, "--split", "next-item", "--share", ".2", "--trainer", "skipgram", "--set", "epochs=1", "--k", "5"
+    )
     assert "prefixes with" in sessions.stderr
     done(sessions)
-    timed = run(*clicks, "--split", "by-time", "--until", "2024-01-14", "--set", "epochs=1", "--k", "5")
+    timed = run(
+        *clicks, "--split", "by-time", "--until", "2024-01-14", "--trainer", "skipgram", "--set", "epochs=1", "--k", "5"
+    )
     assert "Split by-time:" in timed.stderr
     done(timed)
 
 
 @pytest.mark.parametrize("layout", ["table", "lines"])
 def test_a_written_split_gives_the_same_figures(run, clicks, layout):
-    args = ("--set", "epochs=1", "--k", "5", "--format", "csv")
+    args = ("--trainer", "skipgram", "--set", "epochs=1", "--k", "5", "--format", "csv")
     split = run(*clicks, "--split", "leave-one-out", "--split-output", "parts", "--split-layout", layout, *args)
     ending = {"table": "tsv", "lines": "txt"}[layout]
     assert f"Wrote parts/train.{ending} and parts/test.{ending}." in split.stderr
@@ -151,7 +169,7 @@ def test_models_side_by_side_and_a_table_read_by_a_source(run, model):
     lines = done(result).splitlines()
     assert [line.split()[0] for line in lines[1:]] == ["popularity", "ItemKNN", "embedkit", "other"]
     assert "The baselines learn from the histories in embedkit." in result.stderr
-    assert "EASE is left out: inverting a matrix of 4 tokens takes minutes; the limit is 2." in result.stderr
+    assert "EASE is left out: there are 4 tokens; the limit is 2 (--ease-limit)." in result.stderr
 
 
 def test_prefixes_need_no_keys(run, model):
@@ -178,10 +196,10 @@ def test_prefixes_need_no_keys(run, model):
         (("--source", "sessions", "--epochs", "3"), "give it as --set"),
         (("--source", "sessions", "--shore", "3"), "there is no flag --shore. Did you mean"),
         (("--user-column", "3"), "there is no flag --user-column. A source's flags come with --source NAME"),
-        (("--source", "sessions", "--set", "epochs"), "is no TRAINER.OPTION=VALUE of a chosen trainer (skipgram)"),
-        (("--source", "sessions", "--set", "cbow.epochs=1"), "of a chosen trainer (skipgram)"),
-        (("--source", "sessions", "--set", "epocs=1"), "has no option epocs"),
-        (("--source", "sessions", "--set", "epochs=many"), "--epochs must be a whole number"),
+        (("--source", "sessions", "--set", "epochs"), "is no TRAINER.OPTION=VALUE of a chosen trainer (spectral)"),
+        (("--source", "sessions", "--set", "cbow.epochs=1"), "of a chosen trainer (spectral)"),
+        (("--source", "sessions", "--set", "iteratons=1"), "has an option iteratons. Did you mean 'iterations'?"),
+        (("--source", "sessions", "--set", "iterations=many"), "--iterations must be a whole number"),
     ],
 )
 def test_a_wrong_call_is_told_before_any_work(run, args, message):
@@ -246,6 +264,21 @@ def test_word_tests_are_told_apart_by_content(run, words):
     rows = list(csv.DictReader(io.StringIO(done(run(*words, "--format", "csv")))))
     assert [float(row["value"]) for row in rows] == [row["value"] for row in told]
     assert told[3]["value"] == pytest.approx(1.0)
+
+
+def test_several_models_stand_side_by_side(run, words):
+    emb = load("words.safetensors")
+    Embeddings(emb.tokens, -np.asarray(emb.vectors[::-1])).save("other.safetensors")
+    args = (*words, "--model", "other.safetensors")
+    lines = done(run(*args)).splitlines()
+    assert lines[0].split() == ["test", "measure", "words", "other"]
+    assert lines[1].split()[:4] == ["questions.txt", "accuracy", "1.000", "(67%)"]
+    told = json.loads(done(run(*args, "--format", "json")))
+    assert [row["model"] for row in told] == ["words.safetensors"] * 4 + ["other.safetensors"] * 4
+    single = json.loads(
+        done(run("words", "questions.txt", "pairs.tsv", "--model", "other.safetensors", "--format", "json"))
+    )
+    assert told[4:] == single
 
 
 def test_a_model_of_other_words_is_told(run, words):

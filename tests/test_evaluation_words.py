@@ -1,12 +1,14 @@
 """Word tests: counted as the field counts them, and bad files are told by name and line."""
 
+import io
 import math
 
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from embedkit import Embeddings, SourceError
+from embedkit import Embeddings, SourceError, train
+from embedkit.evaluation.word_files import word_test
 from embedkit.evaluation.words import analogies, similarities
 
 
@@ -76,3 +78,39 @@ def test_a_bad_file_is_told_in_one_line(grid, tmp_path, test, content, message):
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(SourceError, match=message):
         test(grid, path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "word1\tword2\tPOS\tSimLex999\tconc(w1)\nman\twoman\tN\t8\t1\nking\tqueen\tN\t9\t2\nman\tparis\tN\t1\t3\n",
+        "man woman 8\nking queen 9\nman paris 1\n",
+        "man woman N 8\nking queen N 9\nman paris N 1\n",
+        "\ufeffword 1,word 2,kor_score\r\nman,woman,8\r\nking,queen,9\r\nman,paris,1\r\n",
+    ],
+)
+def test_the_usual_layouts_of_similarities_are_told_apart(grid, tmp_path, content):
+    path = tmp_path / "pairs"
+    path.write_text(content, newline="")
+    score = word_test(grid, path)
+    cosines = [grid.similarity(*pair) for pair in (("man", "woman"), ("king", "queen"), ("man", "paris"))]
+    assert score.spearman == pytest.approx(spearmanr(cosines, [8, 9, 1])[0])
+    assert (score.pairs, score.covered, score.built) == (3, 3, 0)
+
+
+def test_questions_are_told_from_pairs(grid, tmp_path):
+    path = tmp_path / "questions"
+    path.write_text("man king woman queen\n")
+    assert word_test(grid, path)[0].right == 1
+
+
+def test_words_that_were_never_seen_are_built_of_their_subwords(tmp_path):
+    text = io.StringIO("walking talking walked talked walks talks\n" * 40)
+    options = {"epochs": 1, "vector_size": 8, "min_count": 1, "workers": 1}
+    model = train("text", "fasttext", input=text, **options)
+    path = tmp_path / "pairs"
+    path.write_text("walking\twalked\t9\nwalker\ttalker\t5\nwalks\ttalking\t2\n")
+    score = similarities(model, path)
+    assert (score.pairs, score.covered, score.built) == (3, 3, 1)
+    cosines = [model.similarity(*pair) for pair in (("walking", "walked"), ("walker", "talker"), ("walks", "talking"))]
+    assert score.spearman == pytest.approx(spearmanr(cosines, [9, 5, 2])[0])

@@ -19,6 +19,7 @@ from embedkit.cli.scores import as_csv, as_json, decimals, table_lines
 from embedkit.cli.table import terminal_width
 from embedkit.cli.terminal import TerminalRun
 from embedkit.cli.train import spec_flags
+from embedkit.errors import did_you_mean
 
 if TYPE_CHECKING:
     from embedkit.corpus import Corpus
@@ -50,7 +51,7 @@ class Wish:
     cutoffs: tuple[int, ...]
     metric: str
     options: Mapping[str, Any]
-    ease_limit: int
+    ease_limit: int | None
     form: str
 
     @classmethod
@@ -68,13 +69,13 @@ class Wish:
             source=source,
             values=given_values(spec_flags(ctx), params) | _declared(ctx, source, seed),
             split=split,
-            split_options=_split_options(split, params),
+            split_options=split_options(split, params),
             split_output=params["split_output"],
             split_layout=params["split_layout"],
             test=test,
             test_layout=params["test_layout"] or ("lines" if source is None else "source"),
             trainers=trainers,
-            settings=_settings(ctx, params["settings"], trainers, seed),
+            settings=trainer_settings(ctx, params["settings"], trainers, seed),
             models=tuple(models),
             cutoffs=tuple(params["cutoffs"]) or (10, 20),
             metric=params["metric"],
@@ -114,7 +115,7 @@ def _check_ways(params: Mapping[str, Any]) -> None:
         raise click.UsageError("--split-output writes a split, and --test brings one already: leave one of them out.")
 
 
-def _split_options(split: str | None, params: Mapping[str, Any]) -> dict[str, Any]:
+def split_options(split: str | None, params: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments of the split, refusing those that it does not take."""
     takes = {
         "random": {"share", "seed"},
@@ -141,7 +142,7 @@ def _trainers(ctx: click.Context, params: Mapping[str, Any], learns: bool) -> tu
     return named or ((trainer_name(plugins.source(params["source"])),) if learns else ())
 
 
-def _settings(
+def trainer_settings(
     ctx: click.Context, given: Sequence[str], trainers: Sequence[str], seed: Mapping[str, Any]
 ) -> dict[str, dict[str, Any]]:
     """Return each trainer's options from `trainer.option=value`, or `option=value` for all that know it."""
@@ -159,7 +160,9 @@ def _settings(
             raise click.UsageError(f"--set {text} is no TRAINER.OPTION=VALUE of a chosen trainer ({chosen}).")
         takers = [trainer] if dot else [n for n in trainers if option in known[n]]
         if not takers or option not in known[takers[0]]:
-            raise click.UsageError(f"--set {text}: {trainer or 'no chosen trainer'} has no option {option}.")
+            near = did_you_mean(option, known[trainer] if dot else set().union(*known.values()))
+            who = f"{trainer} has no" if dot else "no chosen trainer has an"
+            raise click.UsageError(f"--set {text}: {who} option {option}.{near}")
         for taker in takers:
             result[taker][option] = value
     return result
@@ -273,12 +276,13 @@ class _Bench:
         for line, name in told.items():
             self.run.say(line if name == done[0].name else f"{name}: {line}")
         for name, why in self.left_out.items():
-            self.run.say(f"{name} is left out: {why}.")
+            remedy = " (--ease-limit)" if "limit" in why else ""
+            self.run.say(f"{name} is left out: {why}{remedy}.")
         return done
 
     def _systems(self) -> Iterator[tuple[str, Callable[[], Embeddings | Ranker]]]:
         """Yield names, and what makes what they stand for."""
-        from embedkit.evaluation.baselines import baselines
+        from embedkit.evaluation.baselines import baselines, ease_seconds
 
         part = self._train_part()
         if part is not None:
@@ -286,7 +290,8 @@ class _Bench:
             self.baselines = {kind.name for kind in kinds}
             for kind in kinds:
                 if kind.name == "EASE" and len(part.tokens) > _MANY:
-                    self.run.say(f"EASE: inverting a matrix of {len(part.tokens):,} items takes a while ...")
+                    seconds = ease_seconds(len(part.tokens))
+                    self.run.say(f"EASE: inverting a matrix of {len(part.tokens):,} items, about {seconds:.0f} s ...")
                 yield kind.name, lambda kind=kind: kind(part)  # type: ignore[misc]
         for name, model in self._models.items():
             yield name, lambda model=model: model  # type: ignore[misc]

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,10 +11,9 @@ import click
 
 from embedkit.cli.failures import say
 from embedkit.cli.flags import SpecFlag, look_ahead
-from embedkit.cli.model import ENVIRONMENT, model_option, open_model
+from embedkit.cli.model import DEFAULT_MODEL, ENVIRONMENT, open_model
 from embedkit.cli.registry import registry
-from embedkit.cli.scores import FORMATS, decimals
-from embedkit.cli.table import listing, terminal_width
+from embedkit.cli.scores import FORMATS
 from embedkit.cli.train import SourceCommand, spec_flags
 from embedkit.errors import did_you_mean
 
@@ -97,8 +93,8 @@ def _flag(*names: str, **settings: Any) -> Any:
 @_flag("--fallback", type=click.Choice(["popular"]), help="Answer unknown users; else they are left out and counted.")
 @_flag("--confidence", type=click.Choice(["normal", "bootstrap"]), default="normal", show_default=True,
        help="How the 95% intervals over users are made.")  # fmt: skip
-@_flag("--ease-limit", type=click.IntRange(min=0), default=20_000, show_default=True, metavar="INT",
-       help="The most items for which EASE is worth its time.")  # fmt: skip
+@_flag("--ease-limit", type=click.IntRange(min=0), metavar="INT",
+       help="The most items for which EASE is worth its time; else as many as take 90 seconds.")  # fmt: skip
 @_flag("--format", "form", type=click.Choice(FORMATS), default="table", help="JSON or CSV for a program.")
 @click.pass_context
 def recommendations(ctx: click.Context, /, **params: Any) -> None:
@@ -119,63 +115,27 @@ def recommendations(ctx: click.Context, /, **params: Any) -> None:
     help="Analogies: ask and answer with this many of the most frequent words; 0 takes all.",
 )  # fmt: skip
 @click.option("--format", "form", type=click.Choice(FORMATS), default="table", help="JSON or CSV for a program.")
-@model_option
-def words(files: tuple[Path, ...], restrict_vocab: int, form: str, model: Path) -> None:
+@click.option(
+    "--model", "models", multiple=True, type=Path, metavar="FILE",
+    help=f"The model file; repeat it to compare. ${ENVIRONMENT} or ./{DEFAULT_MODEL} where not given.",
+)  # fmt: skip
+def words(files: tuple[Path, ...], restrict_vocab: int, form: str, models: tuple[Path, ...]) -> None:
     """Answer the word tests in each FILE.
 
     Analogies: four words a line, in sections that begin with ": name". Similarities: word, word, score, parted by
-    tabs or commas; Spearman's correlation with the cosines.
+    tabs, commas or spaces; Spearman's correlation with the cosines.
     """
-    from embedkit.evaluation.word_files import word_test
+    from embedkit.cli.word_tables import as_csv, as_json, rows_of, table
 
-    embeddings = open_model(model)
-    rows = [
-        row for file in files for row in _word_rows(file, word_test(embeddings, file, restrict_vocab=restrict_vocab))
-    ]
-    if not any(row["covered"] for row in rows):
-        say(f"{model} knows the words of not one question or pair: are these its language and spelling?")
-    if form == "json":
-        click.echo(json.dumps(rows, ensure_ascii=False, indent=1, allow_nan=False))
-    elif form == "csv":
-        text = io.StringIO()
-        writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        click.echo(text.getvalue(), nl=False)
-    else:
-        for line in _word_table(rows):
+    models = models or (Path(os.environ.get(ENVIRONMENT) or DEFAULT_MODEL),)
+    rows = []
+    for model in dict.fromkeys(models):
+        found = rows_of(open_model(model), model, files, restrict_vocab)
+        if not any(row["covered"] for row in found):
+            say(f"{model} knows the words of not one question or pair: are these its language and spelling?")
+        rows += found
+    if form == "table":
+        for line in table(rows):
             click.echo(line)
-
-
-def _word_rows(file: Path, scores: Any) -> list[dict[str, Any]]:
-    """Return a row for each section, and one for all of them; one row for similarities."""
-    from embedkit.evaluation.words import AnalogyScore, SimilarityScore
-
-    if isinstance(scores, SimilarityScore):
-        return [_word_row(file, "", "spearman", scores.spearman, scores.covered, scores.pairs)]
-    total = AnalogyScore("all", *(sum(getattr(s, name) for s in scores) for name in ("asked", "covered", "right")))
-    parts = [*scores, total] if len(scores) > 1 else scores
-    return [_word_row(file, s.section, "accuracy", s.accuracy, s.covered, s.asked) for s in parts]
-
-
-def _word_row(file: Path, section: str, measure: str, value: float, covered: int, asked: int) -> dict[str, Any]:
-    return {
-        "file": str(file), "section": section, "measure": measure, "value": None if math.isnan(value) else value,
-        "covered": covered, "asked": asked,
-    }  # fmt: skip
-
-
-def _word_table(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """Return a line for each file, and below it one for each section."""
-    cells: list[tuple[str, ...]] = [("test", "measure", "value", "covered")]
-    for file in dict.fromkeys(row["file"] for row in rows):
-        *sections, total = (row for row in rows if row["file"] == file)
-        cells.append((Path(file).name, *_word_cells(total)))
-        cells += [(f"  {row['section']}", *_word_cells(row)) for row in sections]
-    return listing(cells, terminal_width())
-
-
-def _word_cells(row: dict[str, Any]) -> tuple[str, str, str]:
-    value = decimals(math.nan if row["value"] is None else row["value"])
-    share = f" ({row['covered'] / row['asked']:.0%})" if row["asked"] else ""
-    return row["measure"], value, f"{row['covered']:,} of {row['asked']:,}{share}"
+    else:
+        click.echo(as_json(rows) if form == "json" else as_csv(rows), nl=form == "json")

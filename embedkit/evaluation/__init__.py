@@ -11,17 +11,22 @@ from embedkit.evaluation.heldout import HeldOut, read_lines, read_prefixes
 from embedkit.evaluation.metrics import Interval
 from embedkit.evaluation.split_files import write_split
 from embedkit.evaluation.splits import SPLITS, Split, by_time, leave_one_out, next_item, random
+from embedkit.evaluation.stopping import EarlyStopping
+from embedkit.evaluation.validation import Measure, Validation
 
 __all__ = [
     "EASE",
     "SPLITS",
+    "EarlyStopping",
     "Evaluation",
     "HeldOut",
     "Interval",
     "ItemKNN",
+    "Measure",
     "Popularity",
     "Split",
     "TrainPart",
+    "Validation",
     "by_time",
     "difference",
     "evaluate",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     from embedkit.corpus import Corpus
     from embedkit.embeddings import Embeddings
 
-MOST_TOKENS = 20_000
-"""From this many tokens on the inverse of EASE takes minutes, and it is left out unless asked for."""
+_PATIENCE = 90.0  # seconds that EASE may take where nobody asked for it
+_RATE = 30e9  # n³ a second and core of its inverse, as measured
 
 _NO_HISTORIES = "the model holds no histories to learn from"
 
@@ -168,7 +169,7 @@ class EASE(WholeRows):
     def __init__(self, part: TrainPart, regularization: float = 500.0) -> None:
         if not (np.isfinite(regularization) and regularization > 0):
             raise OptionError("regularization", f"must be a number above 0; got {regularization!r}.")
-        obstacle = ease_obstacle(len(part.tokens), most_tokens=None)
+        obstacle = ease_obstacle(len(part.tokens), most_tokens=float("inf"))
         if obstacle:
             raise EmbedkitError(f"EASE cannot run: {obstacle}.")
         super().__init__(part.tokens, part.counts, part.keys, part.histories)
@@ -204,21 +205,31 @@ def ease_weights(matrix: scipy.sparse.csr_matrix, regularization: float) -> np.n
     return inverse
 
 
-def ease_obstacle(n_tokens: int, most_tokens: int | None = MOST_TOKENS) -> str:
+def ease_seconds(n_tokens: int) -> float:
+    """Return about how long EASE takes to invert its matrix on this machine's cores."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return float(n_tokens) ** 3 / (_RATE * cores)
+
+
+def ease_obstacle(n_tokens: int, most_tokens: float | None = None) -> str:
     """Return why EASE is left out for so many tokens, or an empty text where it fits.
 
-    Its matrix and the work to score with it take 4 n² bytes; half of the memory that is free may be used.
+    Its matrix and the work to score with it take 4 n² bytes; half of the memory that is free may be used. Its time
+    grows with n³: without a limit to the tokens, a minute and a half is the most.
     """
     needed = 4 * n_tokens**2
     available = available_bytes()
     if available is not None and 2 * needed > available:
         return f"its {n_tokens:,} × {n_tokens:,} matrix takes {readable(needed)} of {readable(available)} free"
+    if most_tokens is None and ease_seconds(n_tokens) > _PATIENCE:
+        minutes = round(ease_seconds(n_tokens) / 60)
+        return f"inverting a matrix of {n_tokens:,} tokens takes about {minutes:,} minutes; a higher limit allows it"
     if most_tokens is not None and n_tokens > most_tokens:
-        return f"inverting a matrix of {n_tokens:,} tokens takes minutes; the limit is {most_tokens:,}"
+        return f"there are {n_tokens:,} tokens; the limit is {most_tokens:,}"
     return ""
 
 
-def baselines(part: TrainPart, *, most_ease_tokens: int = MOST_TOKENS) -> tuple[list[Any], dict[str, str]]:
+def baselines(part: TrainPart, *, most_ease_tokens: int | None = None) -> tuple[list[Any], dict[str, str]]:
     """Return the kinds of baselines that fit (each is to be called with `part`), and why others are left out."""
     if part.histories is None:
         return [Popularity], dict.fromkeys((ItemKNN.name, EASE.name), _NO_HISTORIES)

@@ -57,6 +57,19 @@ class HeldOut:
         asked = "keys" if self.prefixes is None else "prefixes"
         return f"HeldOut({len(self):,} {asked}, {len(self.targets.indices):,} targets)"
 
+    def take(self, rows: np.ndarray) -> HeldOut:
+        """Return the test of these rows alone, in that order."""
+        found = History(self.targets.indptr, self.targets.indices, self.weights, self.times).take(rows)
+        return HeldOut(
+            self.tokens,
+            Rows(found.indptr, found.indices),
+            None if self.keys is None else self.keys.take(rows),
+            None if self.prefixes is None else self.prefixes.take(rows),
+            found.times,
+            found.weights,
+            self.notes,
+        )
+
     @classmethod
     def from_corpus(cls, corpus: Corpus) -> HeldOut:
         """Make a test of the histories of a corpus: each key is to find its tokens.

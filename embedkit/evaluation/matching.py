@@ -11,6 +11,7 @@ import numpy as np
 from embedkit.contracts import History
 from embedkit.errors import EmbedkitError, OptionError
 from embedkit.evaluation.heldout import HeldOut
+from embedkit.evaluation.metrics import among
 from embedkit.evaluation.rankers import Ranker
 from embedkit.names import Names
 from embedkit.scoring import Rows
@@ -80,8 +81,9 @@ def match(
     rows = np.flatnonzero(askable & wanted)
     if len(rows) == 0:
         raise EmbedkitError(
-            "no row of the test can be evaluated: the keys are unknown, or all targets are in the histories; "
-            "evaluate with include_seen, or with fallback='popular'."
+            f"no row of the test can be evaluated: {int((~answered).sum()):,} are unknown or have no history, the "
+            f"targets of {int((answered & ~wanted).sum()):,} are all in their histories; evaluate with --include-seen, "
+            "or --fallback popular."
         )
     counts["evaluated"] = len(rows)
     taken = History(targets.indptr, targets.indices).take(rows)
@@ -136,7 +138,7 @@ def _members(rows: Rows, others: Rows) -> np.ndarray:
         np.repeat(np.arange(len(r.indptr) - 1, dtype=np.int64) * span, np.diff(r.indptr)) + r.indices + 1
         for r in (rows, others)
     )
-    return np.isin(left, right) & (rows.indices >= 0)
+    return among(left, right) & (rows.indices >= 0)
 
 
 def _filtered(rows: Rows, kept: np.ndarray) -> Rows:

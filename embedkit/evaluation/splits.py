@@ -48,7 +48,8 @@ def random(corpus: Corpus, share: float = 0.2, seed: int = 1) -> Split:
     positions = _positions(corpus)
     lengths = np.diff(positions.indptr)
     wanted = np.minimum(np.round(share * lengths), np.maximum(lengths - 1, 0)).astype(np.int64)
-    return _split_keys(corpus, positions, _rank_in_row(positions, _draws(positions, seed)) < np.repeat(wanted, lengths))
+    held = _rank_in_row(positions, _draws(positions, seed)) < np.repeat(wanted, lengths)
+    return _split_keys(corpus, positions, held, "random")
 
 
 def leave_one_out(corpus: Corpus, seed: int = 1) -> Split:
@@ -67,7 +68,8 @@ def leave_one_out(corpus: Corpus, seed: int = 1) -> Split:
         held = _rank_in_row(positions, _draws(positions, seed)) == 0
     else:
         held = np.arange(len(positions.indices)) == np.repeat(positions.indptr[1:] - 1, lengths)
-    return _split_keys(corpus, positions, held & np.repeat(lengths > 1, lengths))
+    how = "random" if positions.times is None else "latest"
+    return _split_keys(corpus, positions, held & np.repeat(lengths > 1, lengths), how)
 
 
 def by_time(corpus: Corpus, share: float = 0.2, until: str | int | None = None) -> Split:
@@ -99,7 +101,7 @@ def by_time(corpus: Corpus, share: float = 0.2, until: str | int | None = None) 
     held = positions.times >= moment
     if held.all():
         raise SourceError(f"everything happened at or after {_shown(moment)}: nothing is left to learn from.")
-    return _split_keys(corpus, positions, held)
+    return _split_keys(corpus, positions, held, "by-time")
 
 
 def next_item(corpus: Corpus, share: float = 0.1) -> Split:
@@ -126,7 +128,7 @@ def next_item(corpus: Corpus, share: float = 0.1) -> Split:
         raise SourceError(f"{share:g} of {n:,} sentences leave nothing to ask for or to learn from; change the share.")
     held = np.zeros(n, bool)
     held[chosen] = True
-    train = _kept(corpus, ~np.repeat(held, np.diff(corpus.offsets)))
+    train = _kept(corpus, ~np.repeat(held, np.diff(corpus.offsets)), "latest")
     notes = Counter({"held-out sentences of one token": int((np.diff(sentences.indptr) < 2).sum())})
     return Split(train, HeldOut(corpus.tokens, one_each(targets), prefixes=prefixes, notes=+notes))
 
@@ -175,7 +177,7 @@ def _rank_in_row(rows: History, values: np.ndarray) -> np.ndarray:
     return rank
 
 
-def _split_keys(corpus: Corpus, positions: History, held: np.ndarray) -> Split:
+def _split_keys(corpus: Corpus, positions: History, held: np.ndarray, how: str) -> Split:
     """Hold out the marked entries of the histories."""
     if not held.any():
         raise SourceError("nothing is held out: no key has an interaction to spare; read more, or split another way.")
@@ -190,11 +192,14 @@ def _split_keys(corpus: Corpus, positions: History, held: np.ndarray) -> Split:
     notes = test.notes
     if whole := notes.pop("keys without a target", 0):
         notes["keys with nothing held out"] += whole
-    return Split(_kept(corpus, kept), test)
+    return Split(_kept(corpus, kept, how), test)
 
 
-def _kept(corpus: Corpus, kept: np.ndarray) -> Corpus:
-    """Return the corpus of the marked places: tokens, keys and sentences that are left, tokens by their new counts."""
+def _kept(corpus: Corpus, kept: np.ndarray, how: str) -> Corpus:
+    """Return the corpus of the marked places: tokens, keys and sentences that are left, tokens by their new counts.
+
+    A trainer that holds out more, to choose among its own options, is to do it as this was held out.
+    """
     counts = np.bincount(corpus.ids[kept], minlength=len(corpus.tokens))
     left = np.flatnonzero(counts)
     left = left[np.argsort(-counts[left], kind="stable")]
@@ -214,7 +219,7 @@ def _kept(corpus: Corpus, kept: np.ndarray) -> Corpus:
         weights=weights,
         times=times,
         labels=None if corpus.labels is None else corpus.labels.take(left),
-        defaults=corpus.defaults,
+        defaults={**corpus.defaults, "holdout": how},
         source=corpus.source,
     )
 

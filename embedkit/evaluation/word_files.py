@@ -26,7 +26,10 @@ def holds_analogies(path: str | Path) -> bool:
         raise SourceError(f"{path} is not UTF-8; save it as UTF-8.") from error
     if not first:
         raise SourceError(f"{path} is empty; it needs questions (a b c d) or pairs (word, word, score).")
-    return first.startswith(":") or ("\t" not in first and "," not in first and len(first.split()) == 4)
+    if first.startswith(":") or "\t" in first or "," in first:
+        return first.startswith(":")
+    words = first.split()
+    return len(words) == 4 and not any(word.replace(".", "", 1).isdigit() for word in words[2:])
 
 
 def word_test(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,12 +47,15 @@ class SimilarityScore:
     spearman
         Spearman's rank correlation over the covered pairs; NaN for fewer than two.
     pairs, covered
-        Pairs in the file, and with both words in the vocabulary.
+        Pairs in the file, and those with a vector for both words.
+    built
+        Covered pairs of which a word is not in the vocabulary, and its vector built of its subwords.
     """
 
     spearman: float
     pairs: int
     covered: int
+    built: int = 0
 
 
 def analogies(embeddings: Embeddings, path: str | Path, *, restrict_vocab: int | None = 30_000) -> list[AnalogyScore]:
@@ -89,24 +93,40 @@ def _count_right(unit: np.ndarray, questions: np.ndarray) -> int:
 
 
 def similarities(embeddings: Embeddings, path: str | Path) -> SimilarityScore:
-    """Compare cosines with human judgements: a file of lines `word, word, score`, parted by tabs or commas.
+    """Compare cosines with human judgements: a file of lines `word, word, score`, parted by tabs, commas or spaces.
 
-    A first line whose last field is no number is taken for a header.
+    The score is the first number behind the two words (SimLex-999 has a part of speech between them). A first line
+    without a number there is taken for a header. A model with subwords has vectors for unknown words too.
     """
     from scipy.stats import spearmanr
 
     pairs, judged = _read_pairs(Path(path))
     ids = _positions(embeddings, pairs, len(embeddings))
-    covered = (ids >= 0).all(axis=1)
+    words, unit = _vectors_of_unknown(embeddings, pairs, ids)
+    covered = ((ids >= 0) | words).all(axis=1)
+    n_built = int((words.any(axis=1) & covered).sum())
     if covered.sum() < 2:
-        return SimilarityScore(float("nan"), len(pairs), int(covered.sum()))
-    left, right = (_unit_rows(np.asarray(embeddings.vectors[ids[covered, side]], np.float32)) for side in (0, 1))
-    cosines = np.einsum("ij,ij->i", left, right)
-    return SimilarityScore(float(spearmanr(cosines, judged[covered])[0]), len(pairs), int(covered.sum()))
+        return SimilarityScore(float("nan"), len(pairs), int(covered.sum()), n_built)
+    cosines = np.einsum("ij,ij->i", unit[covered, 0], unit[covered, 1])
+    return SimilarityScore(float(spearmanr(cosines, judged[covered])[0]), len(pairs), int(covered.sum()), n_built)
+
+
+def _vectors_of_unknown(
+    embeddings: Embeddings, pairs: Sequence[Sequence[str]], ids: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return which words of the pairs (n × 2) have vectors built of subwords, and unit vectors of all (n × 2 × d)."""
+    vectors = np.zeros((*ids.shape, embeddings.vector_size), np.float32)
+    vectors[ids >= 0] = embeddings.vectors[ids[ids >= 0]]
+    built = np.zeros(ids.shape, bool)
+    for row, side in np.argwhere(ids < 0).tolist() if embeddings.subwords is not None else ():
+        vector = embeddings.subwords.build(pairs[row][side]) if embeddings.subwords is not None else None
+        if vector is not None:
+            vectors[row, side], built[row, side] = vector, True
+    return built, _unit_rows(vectors)
 
 
 def _unit_rows(vectors: np.ndarray) -> np.ndarray:
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    norms = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return vectors / np.where(norms > 0, norms, 1)
 
 
@@ -154,17 +174,37 @@ def _read_sections(path: Path) -> list[tuple[str, list[list[str]]]]:
 def _read_pairs(path: Path) -> tuple[list[list[str]], np.ndarray]:
     pairs: list[list[str]] = []
     judged: list[float] = []
+    column = None
     for number, line in _lines(path):
-        fields = [f.strip() for f in line.split("\t" if "\t" in line else ",")]
+        fields = _fields(line)
         if len(fields) < 3:
             raise SourceError(f"{path} line {number} has {len(fields)} fields; a pair has three: word, word, score.")
-        try:
-            judged.append(float(fields[2]))
-        except ValueError:
-            if number == 1:
-                continue
-            raise SourceError(f"{path} line {number}: the score {fields[2]!r} is no number.") from None
+        if column is None:
+            column = next((i for i, field in enumerate(fields[2:], 2) if _is_number(field)), None)
+        if column is None and number == 1:
+            continue
+        place = 2 if column is None else column
+        if place >= len(fields) or not _is_number(fields[place]):
+            shown = fields[place] if place < len(fields) else ""
+            raise SourceError(f"{path} line {number}: the score {shown!r} is no number.")
+        judged.append(float(fields[place]))
         pairs.append(fields[:2])
     if not pairs:
         raise SourceError(f"{path} holds no pair; each line needs: word, word, score.")
     return pairs, np.array(judged)
+
+
+def _fields(line: str) -> list[str]:
+    """Return the fields of a line, parted by tabs, else commas; else by spaces where a number follows two words."""
+    for mark in ("\t", ","):
+        if mark in line:
+            return [field.strip() for field in line.split(mark)]
+    words = line.split()
+    return words if any(map(_is_number, words[2:])) else [line]
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False

@@ -19,7 +19,7 @@ def register_trainers(register: Callable[[type[Trainer]], None]) -> None:
 @hookimpl
 def register_query_builders(register: Callable[[str, QueryBuilder], None]) -> None:
     """Register the built-in query builders; each is imported, and numpy with it, when it is first called."""
-    for name in ("mean", "ridge", "spectral"):
+    for name in ("contrastive", "infer", "mean", "ridge", "spectral"):
         register(name, _lazy(name))
 
 

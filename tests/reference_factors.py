@@ -22,18 +22,54 @@ def normalized(R, a, b):
     return R.sum(1, keepdims=True) ** -a * R * R.sum(0) ** -b
 
 
-def spectral_scores(R, size, o):
+def ages(rows, n_tokens, times=None):
+    """Return for each row and token of it 1 + how many tokens of the row were last met later; 1 elsewhere."""
+    made = np.ones((len(rows), n_tokens))
+    for r, row in enumerate(rows):
+        last = {token: place if times is None else times[r][place] for place, token in enumerate(row)}
+        for token, when in last.items():
+            made[r, token] = 1 + sum(other > when for other in last.values())
+    return made
+
+
+def standing(rows, n_tokens, window, times=None):
+    """Return each token's recent popularity, the greatest being 1, and its trend."""
+    met = [(times[r][p] if times else 0, token) for r, row in enumerate(rows) for p, token in enumerate(row)]
+    usual, recent = np.zeros(n_tokens), np.zeros(n_tokens)
+    for when, token in met:
+        usual[token] += 1
+        later = sum(other > when for other, _ in met)
+        recent[token] += 0.5 ** (later / (window * len(met)))
+    return recent / recent.max(), (recent / recent.mean() + 0.1) / (usual / usual.mean() + 0.1)
+
+
+def spectral_scores(R, size, o, age, recent, trend):
     """Return the scores of all tokens for all rows, by an exact singular value decomposition."""
     _, s, Vt = np.linalg.svd(normalized(R, o.key_exponent, o.token_exponent), full_matrices=False)
     s, V = s[:size], Vt[:size].T
     p = o.shrinkage_power
     f = s**p / (s**p + (o.shrinkage * s[0] ** 2) ** (p / 2))
+    if o.prior:
+        f[-1] = 0
     d = R.sum(0)
     h = np.array([sum(f[k] * V[i, k] ** 2 for k in range(size)) for i in range(len(V))])
     into = d[:, None] ** -o.token_exponent * V * f
-    out = V * (d ** (o.token_exponent - o.popularity_discount) * h**-o.leverage_discount)[:, None]
-    prior = o.prior * (d / (R > 0).sum()) @ into
-    return (R @ into + prior) @ out.T
+    out = V * (d ** (o.token_exponent - o.popularity_discount) * h**-o.leverage_discount * trend**o.trend)[:, None]
+    own = sum(d[i] * into[i] @ out[i] for i in range(len(V))) / d.sum()
+    return (R * age**-o.recency_exponent) @ into @ out.T + o.prior * own * recent
+
+
+def held_out(rows, share=0.2):
+    """Return the first tokens of each row, and those of the rest that are not among them."""
+    kept = [row[: max(int((1 - share) * len(row) + 1e-9), 1)] for row in rows]
+    return kept, [sorted(set(row[len(left) :]) - set(left)) for row, left in zip(rows, kept, strict=True)]
+
+
+def ndcg(scores, wanted, k=20):
+    """Return NDCG of one row, a target ranking behind all that score as high."""
+    places = [sum(other >= scores[t] for other in scores) for t in wanted]
+    best = sum(1 / np.log2(1 + place) for place in range(1, min(k, len(wanted)) + 1))
+    return sum(1 / np.log2(1 + place) for place in places if place <= k) / best
 
 
 def implicit_objective(R, X, Y, alpha, lam, nu):

@@ -13,6 +13,7 @@ from embedkit.contracts import History
 from embedkit.trainers import subspace
 from embedkit.trainers.crew import Crew
 from embedkit.trainers.spectral import SpectralOptions
+from embedkit.trainers.spectral_choice import FIXED
 
 
 class Recorder(Run):
@@ -45,12 +46,12 @@ def likes(n_keys=40, n_tokens=30, seed=0, weighted=False, most=12):
     return rows, weights
 
 
-def corpus_of(rows, weights=None, keyed=True):
-    weights = weights or [None] * len(rows)
+def corpus_of(rows, weights=None, keyed=True, times=None):
+    weights, times = ([None] * len(rows) if column is None else column for column in (weights, times))
     return Corpus.from_sentences(
         [
-            Sentence([f"t{i}" for i in row], key=f"k{r}" if keyed else None, weights=w)
-            for r, (row, w) in enumerate(zip(rows, weights, strict=True))
+            Sentence([f"t{i}" for i in row], key=f"k{r}" if keyed else None, weights=w, times=t)
+            for r, (row, w, t) in enumerate(zip(rows, weights, times, strict=True))
         ]
     )
 
@@ -71,18 +72,27 @@ def test_the_checkerboard_is_filled(seed, size):
     [
         {},
         {"vector_size": 5, "iterations": 60},
-        {"vector_size": 8, "iterations": 60, "key_exponent": 0.5, "token_exponent": 0.2, "prior": 0},
+        {"vector_size": 8, "iterations": 60, "key_exponent": 0.5, "token_exponent": 0.2, "prior": 0.5},
         {"shrinkage": 0, "leverage_discount": 0.5, "popularity_discount": -0.3, "shrinkage_power": 3},
-        {"weighting": "logarithm"},
-        {"weighting": "presence"},
+        {"weighting": "logarithm", "recency_exponent": 0.7},
+        {"weighting": "presence", "prior": 3, "leverage_discount": 0},
     ],
 )
-def test_scores_are_those_of_the_exact_decomposition(options):
-    options = {"vector_size": 30, "weighting": "sum", **options}
+@pytest.mark.parametrize("trend", [0, 0.7])
+def test_scores_are_those_of_the_exact_decomposition(options, trend):
+    options = {"vector_size": 30, "weighting": "sum", **options, "trend": trend, "trend_window": 0.2}
     rows, weights = likes(weighted=True)
-    emb = embedkit.train(corpus_of(rows, weights), "spectral", **options)
+    times = [sorted(np.random.default_rng(r).integers(0, 50, len(row)).tolist()) for r, row in enumerate(rows)]
+    times = times if trend else None
+    emb = embedkit.train(corpus_of(rows, weights, times=times), "spectral", **options)
     R = slow.matrix(rows, 30, options["weighting"], weights)
-    expected = slow.spectral_scores(R, options["vector_size"], SpectralOptions(**options))
+    expected = slow.spectral_scores(
+        R,
+        options["vector_size"],
+        SpectralOptions(**{**FIXED, **options}),
+        slow.ages(rows, 30, times),
+        *slow.standing(rows, 30, 0.2, times),
+    )
     made = (emb.key_queries(np.arange(40)) @ emb.targets.T)[:, in_order(emb, 30)]
     np.testing.assert_allclose(made, expected, rtol=2e-3, atol=2e-4 * np.abs(expected).max())
 
@@ -94,7 +104,7 @@ def test_losses_are_the_shares_of_the_squares_left_out_and_fall(monkeypatch):
     emb = embedkit.train(corpus_of(rows), "spectral", run=run, vector_size=6, iterations=80, weighting="sum")
     assert list(emb.losses) == run.losses
     assert all(after < before for before, after in zip(run.losses[:9], run.losses[1:10], strict=True))
-    s = np.linalg.svd(slow.normalized(slow.matrix(rows, 30), 0.35, 0.35), compute_uv=False)
+    s = np.linalg.svd(slow.normalized(slow.matrix(rows, 30), 0.35, 0.4), compute_uv=False)
     np.testing.assert_allclose(emb.arrays["singular_values"], s[:6], rtol=1e-3)
     assert run.losses[-1] == pytest.approx(np.square(s[8:]).sum() / np.square(s).sum(), rel=1e-3)
 
@@ -121,7 +131,8 @@ def test_without_weights_a_list_of_tokens_is_the_history():
 
 def test_an_empty_history_is_a_row_of_zeros_and_others_hold_the_prior():
     rows, _ = likes()
-    emb = embedkit.train(corpus_of(rows), "spectral", vector_size=10)
+    emb = embedkit.train(corpus_of(rows), "spectral", vector_size=10, prior=3)
+    assert emb.arrays["prior"].tolist() == [0] * 9 + [3]
     made = emb.query_vectors(History(np.array([0, 0, 1]), np.array([4], np.int32)))
     assert made[0].tolist() == [0] * 10
     np.testing.assert_allclose(made[1], emb.vectors[4] + emb.arrays["prior"], rtol=1e-5)
@@ -253,6 +264,10 @@ def test_a_scale_of_all_weights_changes_no_ranking(weight):
         ("popularity_discount", 5),
         ("leverage_discount", float("inf")),
         ("prior", -1),
+        ("recency_exponent", -1),
+        ("trend", float("nan")),
+        ("trend_window", 0),
+        ("holdout", "first"),
         ("iterations", 0),
         ("workers", 0),
         ("seed", -1),
@@ -288,18 +303,27 @@ def compressed(rows):
     return indptr, np.array([token for row in rows for token in row], np.int32)
 
 
-entries = st.lists(st.lists(st.tuples(st.integers(0, 5), st.floats(0.1, 9)), max_size=8), max_size=5)
+entries = st.lists(st.lists(st.tuples(st.integers(0, 5), st.floats(0.1, 9), st.integers(0, 3)), max_size=8), max_size=5)
 
 
 @settings(max_examples=80, deadline=None)
-@given(entries=entries, weighted=st.booleans(), weighting=st.sampled_from(["logarithm", "sum", "presence", "mean"]))
-def test_interactions_agree_with_their_twin(entries, weighted, weighting):
-    rows, weights = [[t for t, _ in row] for row in entries], [[w for _, w in row] for row in entries]
+@given(
+    entries=entries,
+    weighted=st.booleans(),
+    timed=st.booleans(),
+    weighting=st.sampled_from(["logarithm", "sum", "presence", "mean"]),
+    recency=st.sampled_from([0, 0.5, 2]),
+)
+def test_interactions_agree_with_their_twin(entries, weighted, timed, weighting, recency):
+    entries = [sorted(row, key=lambda entry: entry[2]) for row in entries]
+    rows, weights, times = ([[entry[k] for entry in row] for row in entries] for k in range(3))
     flat = np.array([w for row in weights for w in row], np.float32) if weighted else None
-    made = queries.interactions(History(*compressed(rows), flat), weighting)
+    when = np.array([t for row in times for t in row], np.int64) if timed else None
+    made = queries.interactions(History(*compressed(rows), flat, when), weighting, recency)
     dense = np.zeros((len(rows), 6))
     for r in range(len(rows)):
         at = slice(made.indptr[r], made.indptr[r + 1])
         assert (np.diff(made.indices[at]) > 0).all()
         dense[r, made.indices[at]] = made.weights[at]
-    np.testing.assert_allclose(dense, slow.matrix(rows, 6, weighting, weights if weighted else None), rtol=1e-5)
+    expected = slow.matrix(rows, 6, weighting, weights if weighted else None)
+    np.testing.assert_allclose(dense, expected * slow.ages(rows, 6, times if timed else None) ** -recency, rtol=1e-5)

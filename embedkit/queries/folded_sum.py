@@ -1,4 +1,4 @@
-"""The fold-in of `spectral`: the weighted sum of a history's vectors and of a few popular tokens."""
+"""The fold-in of `spectral`: the weighted sum of a history's vectors, and the model's leaning to what is popular."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 def spectral(history: History, context: QueryContext) -> np.ndarray:
     """Return the sum of the vectors of each history's tokens, and the model's prior where it has one.
 
-    Weights and repeats count as they did in training (`config["fold_in"]["weighting"]`); `arrays["prior"]`
-    (vector_size) is what a history is taken to hold besides its own tokens.
+    Weights and repeats count as they did in training (`config["fold_in"]["weighting"]`), what was met last the most
+    (`config["fold_in"]["recency_exponent"]`, see `interactions`); `arrays["prior"]` (vector_size) is added to all.
 
     Returns
     -------
@@ -27,7 +27,7 @@ def spectral(history: History, context: QueryContext) -> np.ndarray:
     import numpy as np
 
     settings = context.config.get("fold_in", {})
-    seen = interactions(history, settings.get("weighting", "logarithm"))
+    seen = interactions(history, settings.get("weighting", "logarithm"), settings.get("recency_exponent", 0.0))
     assert seen.weights is not None
     queries = weighted_sums(seen, seen.weights, context.vectors)
     prior = context.arrays.get("prior")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from embedkit.contracts import Run, Trainer
 from embedkit.errors import OptionError
-from embedkit.options import option
+from embedkit.options import Between, option
 
 if TYPE_CHECKING:
     from embedkit.corpus import Corpus
@@ -20,7 +20,9 @@ _LEAST_EXPLICIT = 3
 class ALSOptions:
     """What is minimised, and how."""
 
-    vector_size: int = option(128, "Numbers in a vector.", minimum=1, maximum=100_000)
+    vector_size: int = option(
+        128, "Numbers in a vector.", minimum=1, maximum=100_000, search=Between(32, 512, log=True)
+    )
     loss: Literal["implicit", "explicit"] = option(
         "implicit",
         "implicit: what occurs is to score 1, with its weight as confidence, all else 0. "
@@ -33,16 +35,20 @@ class ALSOptions:
     )
     unobserved_weight: float = option(
         0.02, "With the loss 'implicit', how much a token that does not occur counts against one that does.", above=0,
-        maximum=1e6,
+        maximum=1e6, search=Between(0.001, 0.5, log=True),
     )  # fmt: skip
     regularization: float | None = option(
-        None, "Weight of the penalty on long vectors; 0.003, with the loss 'explicit' 0.15.", above=0, maximum=1e9
-    )
+        None, "Weight of the penalty on long vectors; 0.003, with the loss 'explicit' 0.15.", above=0, maximum=1e9,
+        search=Between(3e-4, 3, log=True),
+    )  # fmt: skip
     regularization_exponent: float = option(
         1.0, "Scale the penalty by how much there is to go by, to this power; 0 for the same penalty everywhere.",
-        minimum=0, maximum=2,
+        minimum=0, maximum=2, search=Between(0.0, 1.2),
     )  # fmt: skip
-    epochs: int = option(12, "Passes over the interactions, keys and tokens each once.", minimum=1, maximum=1_000_000)
+    epochs: int = option(
+        12, "Passes over the interactions, keys and tokens each once.", minimum=1, maximum=1_000_000,
+        search=Between(4, 30, log=True),
+    )  # fmt: skip
     solver_steps: int = option(
         3, "Conjugate gradient steps for each vector and pass; as many as a vector has numbers solve it exactly.",
         minimum=1, maximum=100_000,

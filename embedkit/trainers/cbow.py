@@ -1,4 +1,4 @@
-"""Continuous bag of words with negative sampling: the tokens around it predict each token."""
+"""Continuous bag of words: the tokens around it predict each token."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from embedkit.contracts import Run, Trainer
-from embedkit.options import option
-from embedkit.trainers.skipgram import NegativeSamplingOptions
+from embedkit.options import Between, option
+from embedkit.trainers.skipgram import Word2VecOptions
 
 if TYPE_CHECKING:
     from embedkit.corpus import Corpus
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class CBOWOptions(NegativeSamplingOptions):
+class CBOWOptions(Word2VecOptions):
     """As skip-gram's, but for the learning rate: a context's share of the mean's gradient is small."""
 
-    alpha: float = option(0.1, "Learning rate at the start.", above=0, maximum=100)
+    alpha: float = option(0.1, "Learning rate at the start.", above=0, maximum=100, search=Between(0.01, 0.5, log=True))
 
 
 class CBOW(Trainer):
@@ -27,7 +27,7 @@ class CBOW(Trainer):
     name = "cbow"
     Options = CBOWOptions
 
-    def train(self, corpus: Corpus, options: NegativeSamplingOptions, run: Run) -> Embeddings:
+    def train(self, corpus: Corpus, options: Word2VecOptions, run: Run) -> Embeddings:
         """Learn from the mean of each context's input vectors (Mikolov et al. 2013, arXiv 1301.3781, 1310.4546).
 
         The gradient is the loss's own, which gives each context its part of the mean's (Irsoy et al. 2020,

@@ -26,7 +26,7 @@ EXPONENTIAL = np.polynomial.chebyshev.Chebyshev.interpolate(lambda x: np.exp(-x)
 LOGARITHM = np.polynomial.chebyshev.Chebyshev.interpolate(lambda x: np.log1p(x + 1e-12) / (x + 1e-12), 7, [0, 1])
 
 
-class _Code:
+class Code:
     """Writes one tile: the builder of its instructions, with the words that tiles are made of."""
 
     def __init__(self, context, builder, signature, args):
@@ -127,7 +127,7 @@ def copy_row(typingctx, target, t, source, s):
     """Copy row `s` of `source` over row `t` of `target`."""
 
     def write(context, builder, signature, args):
-        code = _Code(context, builder, signature, args)
+        code = Code(context, builder, signature, args)
         to, start = code.matrix(0), code.matrix(2)
         to_row, from_row = code.at(to, args[1]), code.at(start, args[3])
         with code.steps(0, to[1], LANES) as (z, _):
@@ -142,7 +142,7 @@ def mix_rows(typingctx, target, t, a, x, p, b, y, q):
     """Set a row: target[t] = p a[x] + q b[y]."""
 
     def write(context, builder, signature, args):
-        code = _Code(context, builder, signature, args)
+        code = Code(context, builder, signature, args)
         to, row, other = code.matrix(0), code.matrix(2), code.matrix(5)
         to_row, a_row, b_row = code.at(to, args[1]), code.at(row, args[3]), code.at(other, args[6])
         ps, qs = code.spread(args[4]), code.spread(args[7])
@@ -160,7 +160,7 @@ def prefetch_row(typingctx, matrix, row):
     """Begin to bring a row into the cache; it is needed soon."""
 
     def write(context, builder, signature, args):
-        code = _Code(context, builder, signature, args)
+        code = Code(context, builder, signature, args)
         table = code.matrix(0)
         start, byte = code.at(table, args[1]), ir.IntType(8).as_pointer()
         kind = ir.FunctionType(ir.VoidType(), [byte, INT32, INT32, INT32])
@@ -178,7 +178,7 @@ def dot_tile(typingctx, A, x, B, y, F):
     """Set F[x + r, y + s] = A[x + r] . B[y + s] for two rows r and `COLUMNS` columns s."""
 
     def write(context, builder, signature, args):
-        code = _Code(context, builder, signature, args)
+        code = Code(context, builder, signature, args)
         a, b, f = code.matrix(0), code.matrix(2), code.matrix(4)
         a_rows = [code.at(a, code.plus(args[1], r)) for r in range(2)]
         b_rows = [code.at(b, code.plus(args[3], s)) for s in range(COLUMNS)]
@@ -233,7 +233,7 @@ def _adder(height, transposed=False):
     @intrinsic
     def add_sums(typingctx, G, x, B, start, stop, again, end, out, rows):
         def write(context, builder, signature, args):
-            _add_sums(_Code(context, builder, signature, args), height, transposed)
+            _add_sums(Code(context, builder, signature, args), height, transposed)
             return context.get_dummy_value()
 
         n = types.intp
@@ -242,9 +242,10 @@ def _adder(height, transposed=False):
     return add_sums
 
 
-# add_sums(G, x, B, start, stop, again, end, out, rows): out[rows[x + r]] += sum over k of G[x + r, k] B[k] for 6, or 2,
-# rows r, with k in start..stop and in again..end; rows is int64. Transposed: G[k, x + r] for `COLUMNS` rows r.
-add_sums_6, add_sums_2, add_sums_transposed = _adder(6), _adder(2), _adder(COLUMNS, transposed=True)
+# add_sums(G, x, B, start, stop, again, end, out, rows): out[rows[x + r]] += sum over k of G[x + r, k] B[k] for 6, 4 or
+# 2 rows r, with k in start..stop and in again..end; rows is int64. Transposed: G[k, x + r] for `COLUMNS`, or 4, rows r.
+add_sums_6, add_sums_4, add_sums_2 = _adder(6), _adder(4), _adder(2)
+add_sums_transposed, add_sums_transposed_4 = _adder(COLUMNS, transposed=True), _adder(4, transposed=True)
 
 
 @intrinsic
@@ -257,7 +258,7 @@ def gradient_tile(typingctx, F, weights, signs, n, alpha, losses):
     """
 
     def write(context, builder, signature, args):
-        code = _Code(context, builder, signature, args)
+        code = Code(context, builder, signature, args)
         f, weights_, signs_ = code.matrix(0), code.matrix(1), code.vector(2)
         alphas, one, most = code.spread(args[4]), code.constant(1), code.constant(1e30)
         zero, total = code.constant(0), code.slot()

@@ -22,31 +22,43 @@ def rows_of(corpus: Corpus, weighting: str) -> History:
     EmbedkitError
         If there are fewer than two rows or two tokens, so that nothing can be told apart, or weights are out of range.
     """
-    sentences = History(corpus.offsets, corpus.ids, corpus.weights)
-    histories = corpus.histories()
-    if histories is None or corpus.sentence_keys is None:
-        rows, what = sentences, "sentence"
-    else:
-        rows, what = _joined(histories, sentences.take(np.flatnonzero(corpus.sentence_keys < 0))), "key"
+    rows = histories_of(corpus)
+    what = "sentence" if corpus.keys is None else "key"
     for number, name in ((len(rows), what), (len(corpus.tokens), "token")):
         if number < 2:
             raise EmbedkitError(f"there is a single {name}, so nothing to tell apart; this trainer needs two or more.")
     seen = interactions(rows, weighting)
     assert seen.weights is not None
-    low, high = float(seen.weights.min()), float(seen.weights.max())
+    check_weights(seen.weights)
+    return seen
+
+
+def check_weights(weights: np.ndarray) -> None:
+    """Refuse weights whose products float32 cannot hold."""
+    low, high = float(weights.min()), float(weights.max())
     if low < _LIGHTEST or high > _HEAVIEST:
         raise EmbedkitError(
             f"interactions weigh from {low:g} to {high:g}, and float32 cannot reckon with that; "
             f"bring them between {_LIGHTEST:g} and {_HEAVIEST:g}."
         )
-    return seen
+
+
+def histories_of(corpus: Corpus) -> History:
+    """Return the tokens of each key, oldest first, and after them those of each sentence that belongs to nobody.
+
+    Without keys every sentence is a row, as it lies in the corpus' files.
+    """
+    sentences = History(corpus.offsets, corpus.ids, corpus.weights, corpus.times)
+    histories = corpus.histories()
+    if histories is None or corpus.sentence_keys is None:
+        return sentences
+    return _joined(histories, sentences.take(np.flatnonzero(corpus.sentence_keys < 0)))
 
 
 def _joined(first: History, second: History) -> History:
     if len(second) == 0:
         return first
-    weights = None
-    if first.weights is not None and second.weights is not None:
-        weights = np.concatenate((first.weights, second.weights))
     indptr = np.concatenate((first.indptr, first.indptr[-1] + second.indptr[1:]))
-    return History(indptr, np.concatenate((first.indices, second.indices)), weights)
+    columns = ((first.weights, second.weights), (first.times, second.times))
+    weights, times = (None if one is None or other is None else np.concatenate((one, other)) for one, other in columns)
+    return History(indptr, np.concatenate((first.indices, second.indices)), weights, times)

@@ -1,4 +1,4 @@
-"""Skip-gram with negative sampling: each token predicts the ones around it."""
+"""Skip-gram: each token predicts the ones around it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from embedkit.contracts import Run, Trainer
 from embedkit.errors import OptionError
-from embedkit.options import option
+from embedkit.options import Between, option
 
 if TYPE_CHECKING:
     from embedkit.corpus import Corpus
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 class NegativeSamplingOptions:
     """What skip-gram and CBOW with negative sampling have in common."""
 
-    vector_size: int = option(100, "Numbers in a vector.", minimum=1, maximum=100_000)
+    vector_size: int = option(
+        100, "Numbers in a vector.", minimum=1, maximum=100_000, search=Between(32, 256, log=True)
+    )
     window: int | Literal["sentence"] = option(
         5, "Tokens of context on each side, or 'sentence' for all of it.", minimum=1, maximum=10_000
     )
@@ -27,17 +29,21 @@ class NegativeSamplingOptions:
         20, "With the window 'sentence': draw so many contexts for each token where there are more.", minimum=1,
         maximum=10_000,
     )  # fmt: skip
-    negative: int = option(5, "Noise tokens for each true one.", minimum=1, maximum=1000)
+    negative: int = option(
+        5, "Noise tokens for each true one.", minimum=1, maximum=1000, search=Between(3, 20, log=True)
+    )
     ns_exponent: float = option(
         0.75, "Draw noise by count to this power: 1 by frequency, 0 evenly, below 0 the rare ones more.",
-        minimum=-10, maximum=10,
+        minimum=-10, maximum=10, search=Between(-0.5, 1.0),
     )  # fmt: skip
     sample: float = option(
         1e-3, "Thin out tokens more frequent than about this share of the corpus; 0 keeps all.", minimum=0, maximum=1
     )
-    alpha: float = option(0.025, "Learning rate at the start.", above=0, maximum=100)
+    alpha: float = option(
+        0.025, "Learning rate at the start.", above=0, maximum=100, search=Between(0.01, 0.3, log=True)
+    )
     min_alpha: float = option(0.0001, "Learning rate at the end; it falls linearly.", minimum=0, maximum=100)
-    epochs: int = option(5, "Passes over the corpus.", minimum=1, maximum=1_000_000)
+    epochs: int = option(5, "Passes over the corpus.", minimum=1, maximum=1_000_000, search=Between(5, 100, log=True))
     workers: int | None = option(
         None, "Threads. Without it, all cores, but one below 2 million tokens, so that results repeat.", minimum=1,
         maximum=1024,
@@ -50,14 +56,34 @@ class NegativeSamplingOptions:
             raise OptionError("min_alpha", f"must not exceed alpha; got {self.min_alpha:g} above {self.alpha:g}.")
 
 
+@dataclass(frozen=True)
+class Word2VecOptions(NegativeSamplingOptions):
+    """What skip-gram and CBOW have in common: also by other losses."""
+
+    loss: Literal["negative-sampling", "hierarchical-softmax", "softmax"] = option(
+        "negative-sampling",
+        "What is learned: true pairs from noise, the way to a token in a binary tree, or a token among all (slow).",
+    )
+    batch_size: int | Literal["all"] = option(
+        1, "With the loss 'softmax': pairs whose mean gradient makes an update; 'all' for one update an epoch.",
+        minimum=1, maximum=1_000_000_000,
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        """Check what concerns two options at once."""
+        super().__post_init__()
+        if self.batch_size != 1 and self.loss != "softmax":
+            raise OptionError("batch_size", f"is an option of loss 'softmax' alone; {self.loss!r} has no batches.")
+
+
 class SkipGram(Trainer):
-    """Skip-gram with negative sampling: each token predicts its context (Word2Vec, item2vec)."""
+    """Skip-gram: each token predicts its context (Word2Vec, item2vec)."""
 
     name = "skipgram"
-    Options = NegativeSamplingOptions
+    Options = Word2VecOptions
 
-    def train(self, corpus: Corpus, options: NegativeSamplingOptions, run: Run) -> Embeddings:
-        """Learn from pairs of token and context, and noise (Mikolov et al. 2013, arXiv 1310.4546, equation 4)."""
+    def train(self, corpus: Corpus, options: Word2VecOptions, run: Run) -> Embeddings:
+        """Learn from pairs of token and context (Mikolov et al. 2013, arXiv 1310.4546)."""
         from embedkit.trainers.word2vec import learn
 
         return learn(corpus, options, run, "skipgram")

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from embedkit.contracts import Run, Trainer
-from embedkit.options import option
+from embedkit.options import Between, option
 
 if TYPE_CHECKING:
     from embedkit.corpus import Corpus
     from embedkit.embeddings import Embeddings
+
+
+_CHOSEN = " Chosen on held-out interactions where not given."
 
 
 @dataclass(frozen=True)
@@ -18,7 +21,13 @@ class SpectralOptions:
     """How the matrix is made, and vectors of its singular vectors. The defaults suit recommendations."""
 
     vector_size: int = option(
-        1024, "Numbers in a vector; no more than there are keys or tokens.", minimum=1, maximum=100_000
+        1024, "Numbers in a vector; no more than there are keys or tokens.", minimum=1, maximum=100_000,
+        search=Between(32, 2048, log=True),
+    )  # fmt: skip
+    matrix: Literal["key-token", "token-token"] = option(
+        "key-token",
+        "key-token: who interacted with what (sentences where there are no keys). "
+        "token-token: what occurs near what (PPMI); only the options that say so, iterations, workers and seed matter.",
     )
     weighting: Literal["logarithm", "sum", "presence"] = option(
         "logarithm",
@@ -27,28 +36,66 @@ class SpectralOptions:
     )
     key_exponent: float = option(
         0.35, "Divide by the key's total to this power: the higher, the less long histories weigh.", minimum=0,
-        maximum=2,
+        maximum=2, search=Between(0.1, 0.7),
     )  # fmt: skip
     token_exponent: float = option(
-        0.35, "Divide by the token's total to this power: the higher, the less popular tokens shape the vectors.",
-        minimum=0, maximum=2,
+        0.4, "Divide by the token's total to this power: the higher, the less popular tokens shape the vectors.",
+        minimum=0, maximum=2, search=Between(0.1, 0.7),
     )  # fmt: skip
-    shrinkage: float = option(
-        0.2, "Halve singular values whose square is this share of the greatest; smaller ones shrink more.", minimum=0,
-        maximum=1e6,
+    recency_exponent: float | None = option(
+        None, "Divide the m-th latest token of a history by m to this power." + _CHOSEN, minimum=0, maximum=10
+    )
+    shrinkage: float | None = option(
+        None, "Halve singular values whose square is this share of the greatest; smaller ones shrink more." + _CHOSEN,
+        minimum=0, maximum=1e6,
     )  # fmt: skip
     shrinkage_power: float = option(1.5, "How sharply shrinking sets in there.", above=0, maximum=100)
+    trend: float | None = option(
+        None, "Multiply what is recommended by the ratio of its recent and its usual popularity to this power; "
+        "needs times." + _CHOSEN, minimum=0, maximum=10,
+    )  # fmt: skip
+    trend_window: float = option(
+        0.03, "The share of all interactions over which recent popularity halves: the lower, the more recent.", above=0,
+        maximum=100,
+    )  # fmt: skip
+    prior: float | None = option(
+        None, "Add recent popularity to all scores, the most popular token gaining so many times what an average token "
+        "of a history scores for itself." + _CHOSEN, minimum=0, maximum=1e6,
+    )  # fmt: skip
     popularity_discount: float = option(
-        0.05, "Divide what is recommended by its total to this power; below 0 favours what is popular.", minimum=-2,
+        0.0, "Divide what is recommended by its total to this power; below 0 favours what is popular.", minimum=-2,
         maximum=2,
     )  # fmt: skip
-    leverage_discount: float = option(
-        0.15, "Divide what is recommended by its score for itself to this power.", minimum=-2, maximum=2
+    leverage_discount: float | None = option(
+        None, "Divide what is recommended by its score for itself to this power." + _CHOSEN, minimum=-2, maximum=2
     )
-    prior: float = option(
-        3.0, "Add so many average interactions to each history: short ones lean on what is popular.", minimum=0,
-        maximum=1e6,
+    holdout: Literal["by-time", "latest", "mixed", "random"] | None = option(
+        None, "What is held out for such choices: all from one moment on, the latest of each key's interactions, of "
+        "half of the keys the latest and of half drawn ones, or drawn ones. Where not given: as an evaluation does; "
+        "else by time, mixed where there are no times.",
     )  # fmt: skip
+    window: int | Literal["sentence"] = option(
+        5, "With 'token-token': tokens of context on each side, or 'sentence' for all of it.", minimum=1, maximum=10_000
+    )
+    distance_weighting: Literal["harmonic", "linear", "flat"] = option(
+        "linear",
+        "With 'token-token': what a neighbour d tokens away counts: 1/d; (WINDOW - d + 1)/WINDOW; or 1. "
+        "With the window 'sentence' always 1.",
+    )
+    shift: float = option(
+        1.0, "With 'token-token': how many times as often as by chance tokens must meet to count.", above=0, maximum=1e6
+    )
+    context_smoothing: float = option(
+        0.75, "With 'token-token': take contexts' counts to this power, so that rare ones weigh less.", minimum=0,
+        maximum=2,
+    )  # fmt: skip
+    eigenvalue_exponent: float = option(
+        0.5, "With 'token-token': multiply singular vectors by their singular values to this power.", minimum=0,
+        maximum=2,
+    )  # fmt: skip
+    keep: Literal["both", "sum"] = option(
+        "both", "With 'token-token': both: vectors and context vectors. sum: one vector a token, their sum."
+    )
     iterations: int = option(3, "Rounds of sharpening the singular vectors.", minimum=1, maximum=1000)
     workers: int | None = option(
         None, "Threads; all cores where not given. The result is the same.", minimum=1, maximum=1024
@@ -57,13 +104,17 @@ class SpectralOptions:
 
 
 class Spectral(Trainer):
-    """Truncated SVD of the degree-normalised key × token matrix; unknown keys fold in exactly."""
+    """Truncated SVD: of the degree-normalised key × token matrix, unknown keys folding in exactly; or of PPMI."""
 
     name = "spectral"
     Options = SpectralOptions
 
     def train(self, corpus: Corpus, options: SpectralOptions, run: Run) -> Embeddings:
-        """Learn from the matrix of keys (of sentences where there are none) and tokens; `vectors_of` says how."""
+        """Learn from the matrix of keys (of sentences where there are none) and tokens, or of tokens and tokens."""
+        if options.matrix == "token-token":
+            from embedkit.trainers import ppmi
+
+            return ppmi.learn(corpus, options, run)
         from embedkit.trainers.spectral_vectors import learn
 
         return learn(corpus, options, run)

@@ -1,4 +1,4 @@
-"""How `spectral` runs: the matrix, its singular vectors, and the vectors made of them."""
+"""How `spectral` runs: the matrix, its singular vectors, and the embeddings made of them."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ import numpy as np
 from embedkit.contracts import History, Run
 from embedkit.corpus import Corpus
 from embedkit.embeddings import Embeddings
-from embedkit.trainers.crew import Crew, slices
+from embedkit.errors import OptionError
+from embedkit.trainers.crew import Crew
+from embedkit.trainers.holdout import held_out
 from embedkit.trainers.racing import warm_up
-from embedkit.trainers.seen import rows_of
+from embedkit.trainers.seen import histories_of, rows_of
 from embedkit.trainers.spectral import SpectralOptions
+from embedkit.trainers.spectral_choice import FIXED, choose, parts_of_choice, to_choose
+from embedkit.trainers.spectral_factors import Standing, normalized, vectors_of
 from embedkit.trainers.subspace import Subspace, gram_product, n_parts
 
 _OVERSAMPLING = 32  # directions besides those wanted, which make these converge sooner
-_LEAST_LEVERAGE = 1e-9
-_ROWS = 4096
 
 
 def learn(corpus: Corpus, options: SpectralOptions, run: Run) -> Embeddings:
@@ -27,25 +29,43 @@ def learn(corpus: Corpus, options: SpectralOptions, run: Run) -> Embeddings:
     Raises
     ------
     EmbedkitError
-        If there are fewer than two keys (or sentences) or tokens.
+        If there are fewer than two keys (or sentences) or tokens, or an option asks for what is not there.
     """
     seen = rows_of(corpus, options.weighting)
     size = _size(options.vector_size, len(seen), len(corpus.tokens), run)
+    rows = histories_of(corpus)
+    if size == 1 and options.prior:
+        raise OptionError("prior", "takes one number of each vector, so it needs a vector_size of 2 or more.")
+    if rows.times is None and options.trend:
+        raise OptionError("trend", "needs times, and these interactions have none; leave it out.")
     _compile(run)
+    how = options.holdout or corpus.defaults.get("holdout")
+    if how == "random" and not options.trend:
+        # Drawn interactions are of any time: what is popular now says no more of them than what always was.
+        rows = History(rows.indptr, rows.indices, rows.weights)
+    asked = held_out(rows, corpus.tokens, how, options.seed) if to_choose(options) else None
     width = min(size + _OVERSAMPLING, len(corpus.tokens))
-    block = np.random.default_rng(options.seed).standard_normal((len(corpus.tokens), width), np.float32)
-    matrix, scale = normalized(seen, len(corpus.tokens), options.key_exponent, options.token_exponent)
-    task = Task(corpus, options, seen, size, scale)
+    n_main = n_parts(len(corpus.tokens), width, options.iterations)
+    n_choice = 0 if asked is None else parts_of_choice(asked, len(corpus.tokens), size, options)
+    progress = _Progress(run, n_choice, n_main)
+    with Crew(options.workers, progress) as crew:
+        options = choose(asked, len(corpus.tokens), size, options, crew, run)
+        progress.chosen()
+        task = Task(corpus, options, seen, size, Standing.of(seen, rows, len(corpus.tokens), options.trend_window))
+        return _learned(task, width, crew, run)
+
+
+def _learned(task: Task, width: int, crew: Crew, run: Run) -> Embeddings:
+    """Return embeddings of singular vectors that are sharpened until the iterations are over or the run stops."""
+    options, n_tokens = task.options, len(task.standing.totals)
+    matrix, scale = normalized(task.seen, n_tokens, options.key_exponent, options.token_exponent)
     total = float(np.square(matrix.weights, dtype=np.float64).sum())  # type: ignore[arg-type]
-    with Crew(options.workers, _progress(run, n_parts(len(block), width, options.iterations))) as crew:
-        block = gram_product(matrix, block, crew)
-        subspace = Subspace.spanned_by(matrix, block, crew)
-        del block
-        losses = [max(0.0, 1 - subspace.variance() / total)]
-        while run.epoch_done(losses[-1], task.snapshot(subspace, losses)) and len(losses) < options.iterations:
-            subspace = subspace.sharpened(crew)
-            losses.append(max(0.0, 1 - subspace.variance() / total))
-        return task.embeddings(subspace, losses, crew)
+    subspace = Subspace.of(matrix, n_tokens, width, options.seed, crew)
+    losses = [max(0.0, 1 - subspace.variance() / total)]
+    while run.epoch_done(losses[-1], task.snapshot(subspace, scale, losses)) and len(losses) < options.iterations:
+        subspace = subspace.sharpened(crew)
+        losses.append(max(0.0, 1 - subspace.variance() / total))
+    return task.embeddings(subspace, scale, losses, crew)
 
 
 @dataclass(frozen=True)
@@ -54,99 +74,47 @@ class Task:
 
     Attributes
     ----------
+    options
+        With every choice made.
     seen
         The interactions, before they are normalised.
     size
-        How many singular vectors are wanted.
-    scale
-        What the normalised matrix was divided by.
+        How many numbers a vector is to have.
+    standing
+        How popular the tokens are.
     """
 
     corpus: Corpus
     options: SpectralOptions
     seen: History
     size: int
-    scale: float
+    standing: Standing
 
-    def snapshot(self, subspace: Subspace, losses: list[float]) -> Callable[[], Embeddings]:
+    def snapshot(self, subspace: Subspace, scale: float, losses: list[float]) -> Callable[[], Embeddings]:
         """Return what makes embeddings of the subspace as it is now, in threads of its own."""
         losses = list(losses)
 
         def make() -> Embeddings:
             with Crew(self.options.workers) as crew:
-                return self.embeddings(subspace, losses, crew)
+                return self.embeddings(subspace, scale, losses, crew)
 
         return make
 
-    def embeddings(self, subspace: Subspace, losses: list[float], crew: Crew) -> Embeddings:
-        """Return the vectors that the best singular vectors within a subspace give."""
+    def embeddings(self, subspace: Subspace, scale: float, losses: list[float], crew: Crew) -> Embeddings:
+        """Return the vectors that the best singular vectors within a subspace give; `scale` is as of `normalized`."""
         options = self.options
         values, singular = subspace.singular_vectors(self.size, crew)
-        totals = token_totals(self.seen, len(singular))
-        vectors, context_vectors = np.empty_like(singular), np.empty_like(singular)
-
-        def work(rows: slice) -> None:
-            vectors[rows], context_vectors[rows] = vectors_of(values, singular[rows], totals[rows], options)
-
-        crew.do(work, slices(len(singular), _ROWS))
-        prior = options.prior / len(self.seen.indices) * (totals.astype(np.float32) @ vectors)
+        made = vectors_of(values, singular, self.standing, options, crew)
+        fold_in = {"weighting": options.weighting, "recency_exponent": options.recency_exponent}
         return Embeddings.from_corpus(
             self.corpus,
-            vectors,
-            context_vectors=context_vectors,
+            made.vectors,
+            context_vectors=made.context_vectors,
             query="spectral",
-            arrays={"prior": np.asarray(prior, np.float32), "singular_values": values * np.float32(self.scale)},
-            config={"fold_in": {"weighting": options.weighting}},
+            arrays={"prior": made.prior, "singular_values": values * np.float32(scale)},
+            config={"fold_in": fold_in, "chosen": {name: getattr(options, name) for name in FIXED}},
             losses=losses,
         )
-
-
-def token_totals(seen: History, n_tokens: int) -> np.ndarray:
-    """Return the total weight of each token's interactions: float64 (n_tokens)."""
-    return np.bincount(seen.indices, seen.weights, n_tokens)
-
-
-def normalized(seen: History, n_tokens: int, key_exponent: float, token_exponent: float) -> tuple[History, float]:
-    """Return N = D_k^-a R D_t^-b, D_k and D_t being the totals of R's rows and columns, divided by its greatest entry.
-
-    Where no entry is above 1, float32 holds products of products. The second value is what N was divided by.
-
-    With a = b = ½ it is the normalised adjacency of a bipartite graph (Dhillon 2001, KDD, for co-clustering; Shen et
-    al. 2021, arXiv 2108.07567, for recommendations). That the exponents are free is embedkit's own.
-    """
-    rows = np.repeat(np.arange(len(seen)), np.diff(seen.indptr))
-    of_keys = np.bincount(rows, seen.weights, len(seen))
-    of_tokens = token_totals(seen, n_tokens)
-    scale = of_keys[rows] ** -key_exponent * of_tokens[seen.indices] ** -token_exponent
-    values = seen.weights * scale
-    greatest = float(values.max())
-    return History(seen.indptr, seen.indices, (values / greatest).astype(np.float32)), greatest
-
-
-def vectors_of(
-    values: np.ndarray, singular: np.ndarray, totals: np.ndarray, options: SpectralOptions
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the input and output vectors that singular values s and right singular vectors V of N make of some tokens.
-
-    A query is the sum of d^-b V f over a history, so the scores R D^-b V f Vᵀ D^b are those of N's low-rank image with
-    the normalisation of tokens taken back and singular values shrunken by f = s^p / (s^p + (λ s₁²)^(p/2)), which for
-    p = 2 is the factor s² / (s² + λ s₁²) of ridge regression on all tokens (EASE without its zero diagonal, Steck 2019,
-    arXiv 1905.03375). What is recommended is then divided by d^δ and h^γ: d is the token's total, h = Σ f V² its
-    leverage, the share of its score that it gives to itself. δ and γ are embedkit's own.
-
-    Returns
-    -------
-    vectors, context_vectors
-        float32 (n_tokens × vector_size): d^-b V f, and V d^(b-δ) h^-γ.
-    """
-    power = options.shrinkage_power
-    grown = values.astype(np.float64) ** power
-    pivot = (options.shrinkage * float(values[0]) ** 2) ** (power / 2)
-    factors = np.divide(grown, grown + pivot, out=np.zeros_like(grown), where=grown > 0).astype(np.float32)
-    leverage = np.maximum(np.einsum("ij,ij,j->i", singular, singular, factors, optimize=True), _LEAST_LEVERAGE)
-    into = totals**-options.token_exponent
-    out = totals ** (options.token_exponent - options.popularity_discount) * leverage**-options.leverage_discount
-    return singular * into[:, None].astype(np.float32) * factors, singular * out[:, None].astype(np.float32)
 
 
 def _size(asked: int, n_rows: int, n_tokens: int, run: Run) -> int:
@@ -164,14 +132,17 @@ def _compile(run: Run) -> None:
         warm_up(lambda: gram_product(nothing, np.zeros((1, 1), np.float32), crew), run)
 
 
-def _progress(run: Run, total: int) -> Callable[[int], None]:
-    """Return what a crew calls to tell how far it is."""
-    done = 0
+class _Progress:
+    """What a crew calls to tell how far it is: first through the choice, then through the rest."""
 
-    def watch(parts: int) -> None:
-        nonlocal done
-        done = min(done + parts, total)
-        run.progress(done, total, unit="parts")
+    def __init__(self, run: Run, choice: int, rest: int) -> None:
+        self._run, self._done, self._reach, self._total = run, 0, choice, choice + rest
+        self(0)
 
-    watch(0)
-    return watch
+    def __call__(self, parts: int) -> None:
+        self._done = min(self._done + parts, self._reach)
+        self._run.progress(self._done, self._total, unit="parts")
+
+    def chosen(self) -> None:
+        """Go on to the rest."""
+        self._done, self._reach = self._reach, self._total

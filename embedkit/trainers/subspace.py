@@ -42,6 +42,12 @@ class Subspace:
     product: np.ndarray
 
     @classmethod
+    def of(cls, matrix: History, n_columns: int, width: int, seed: int, crew: Crew) -> Subspace:
+        """Return the span of what NᵀN makes of random directions."""
+        block = np.random.default_rng(seed).standard_normal((n_columns, width), np.float32)
+        return cls.spanned_by(matrix, gram_product(matrix, block, crew), crew)
+
+    @classmethod
     def spanned_by(cls, matrix: History, block: np.ndarray, crew: Crew) -> Subspace:
         """Return the span of a block's columns."""
         basis = orthonormal(orthonormal(block, crew), crew)

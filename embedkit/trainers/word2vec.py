@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
 
 import numpy as np
 
@@ -13,18 +12,20 @@ from embedkit.corpus import Corpus
 from embedkit.embeddings import Embeddings
 from embedkit.errors import EmbedkitError
 from embedkit.memory import available_bytes, check_fits
-from embedkit.trainers import kernels_sgns
-from embedkit.trainers.blocks import BlockShape, block_shape
-from embedkit.trainers.distributions import alias_table, keep_probabilities, noise_probabilities
+from embedkit.trainers.distributions import keep_probabilities
+from embedkit.trainers.full_softmax import FullSoftmax
 from embedkit.trainers.kernels_tiles import LANES
+from embedkit.trainers.losses import Architecture, HierarchicalSoftmax, Loss, NegativeSampling, Place, Rates, Stretch
 from embedkit.trainers.racing import Race, n_workers, warm_up
-from embedkit.trainers.skipgram import NegativeSamplingOptions
+from embedkit.trainers.skipgram import Word2VecOptions
+from embedkit.trainers.tables import empty_table, finite, packed, padded, random_table
 
-Architecture = Literal["skipgram", "cbow"]
+LOSSES: dict[str, type[Loss]] = {
+    "negative-sampling": NegativeSampling,
+    "hierarchical-softmax": HierarchicalSoftmax,
+    "softmax": FullSoftmax,
+}
 
-_OPERATIONS_A_CALL = 1e9
-_PENDING = 4096
-_ROWS = 1 << 10
 _HOT_TOKENS = 128
 _HOT_FROM = 10_000
 
@@ -41,53 +42,28 @@ class Vectors:
 
     def __init__(self, n_tokens: int, size: int, seed: int, n_copies: int = 0) -> None:
         self.n_tokens, self.size = n_tokens, size
-        width = _width(size)
-        self.inputs = _on_cache_lines(n_tokens + n_copies, width)
-        self.outputs = _on_cache_lines(n_tokens + n_copies, width)
-        rng = np.random.default_rng(seed)
-        for start in range(0, n_tokens, _ROWS):
-            rows = self.inputs[start : min(start + _ROWS, n_tokens), :size]
-            rows[:] = (rng.random(rows.shape, np.float32) - np.float32(0.5)) / np.float32(size)
+        self.inputs = random_table(n_tokens, size, seed, n_copies)
+        self.outputs = empty_table(n_tokens + n_copies, size)
 
-    def snapshot(self, corpus: Corpus, losses: list[float]) -> Embeddings:
+    def snapshot(self, corpus: Corpus, losses: list[float], loss: Loss) -> Embeddings:
         """Return a copy of them as Embeddings, while they go on changing."""
-        vectors, context_vectors = (
-            np.array(v[: self.n_tokens, : self.size], order="C") for v in (self.inputs, self.outputs)
-        )
-        return _as_embeddings(corpus, vectors, context_vectors, losses)
+        tables = [np.array(table[:, : self.size], order="C") for table in self._tables(loss)]
+        return _as_embeddings(corpus, tables, losses, loss.remedy)
 
-    def finish(self, corpus: Corpus, losses: list[float]) -> Embeddings:
+    def finish(self, corpus: Corpus, losses: list[float], loss: Loss) -> Embeddings:
         """Return them as Embeddings in the same memory; nothing more can be learned."""
-        vectors, context_vectors = (_packed(v[: self.n_tokens], self.size) for v in (self.inputs, self.outputs))
-        return _as_embeddings(corpus, vectors, context_vectors, losses)
+        tables = [packed(table, self.size) for table in self._tables(loss)]
+        return _as_embeddings(corpus, tables, losses, loss.remedy)
+
+    def _tables(self, loss: Loss) -> tuple[np.ndarray, np.ndarray]:
+        return self.inputs[: self.n_tokens], loss.context_vectors(self.outputs[: self.n_tokens])
 
 
-def _as_embeddings(corpus: Corpus, vectors: np.ndarray, context_vectors: np.ndarray, losses: list[float]) -> Embeddings:
-    for start in range(0, len(vectors), _ROWS):
-        rows = slice(start, start + _ROWS)
-        if not (np.isfinite(vectors[rows]).all() and np.isfinite(context_vectors[rows]).all()):
-            raise EmbedkitError("the vectors grew beyond all bounds; lower --alpha or --negative.")
+def _as_embeddings(corpus: Corpus, tables: list[np.ndarray], losses: list[float], remedy: str) -> Embeddings:
+    if not all(map(finite, tables)):
+        raise EmbedkitError(f"the vectors grew beyond all bounds; {remedy}.")
+    vectors, context_vectors = tables
     return Embeddings.from_corpus(corpus, vectors, context_vectors=context_vectors, losses=losses)
-
-
-def _packed(table: np.ndarray, size: int) -> np.ndarray:
-    """Move a table's rows together, without what is beyond `size`, and return them as a matrix in its memory."""
-    numbers = table.reshape(-1)
-    for start in range(0, len(table), _ROWS):
-        rows = table[start : start + _ROWS, :size].copy()
-        numbers[start * size : start * size + rows.size] = rows.reshape(-1)
-    return numbers[: len(table) * size].reshape(len(table), size)
-
-
-def _width(size: int) -> int:
-    """Return how many numbers a row of the kernels has: the vector size rounded up to whole registers."""
-    return -(-size // LANES) * LANES
-
-
-def _on_cache_lines(rows: int, width: int) -> np.ndarray:
-    raw = np.zeros(rows * width + 16, np.float32)
-    skip = -raw.ctypes.data % 64 // 4
-    return raw[skip : skip + rows * width].reshape(rows, width)
 
 
 @dataclass(frozen=True)
@@ -98,47 +74,37 @@ class Task:
     ----------
     keep
         float32 (n_tokens), the probability of keeping an occurrence.
-    accept, alias
-        float32, int32 (n_tokens): the noise distribution as an alias table.
-    block
-        How many centres and negatives the kernel takes at a time.
+    loss
+        What is learned from centres and their contexts, and with which kernel.
     n_workers
         How many threads share the work.
     n_hot
         Of how many of the most frequent tokens each worker has copies.
     """
 
-    architecture: Architecture
-    options: NegativeSamplingOptions
+    options: Word2VecOptions
     ids: np.ndarray
     offsets: np.ndarray
     vectors: Vectors
     keep: np.ndarray
-    accept: np.ndarray
-    alias: np.ndarray
-    block: BlockShape
+    loss: Loss
     n_workers: int
     n_hot: int
 
     @classmethod
-    def of(cls, corpus: Corpus, options: NegativeSamplingOptions, architecture: Architecture) -> Task:
+    def of(cls, corpus: Corpus, options: Word2VecOptions, architecture: Architecture) -> Task:
         """Prepare to learn from a corpus."""
-        accept, alias = alias_table(noise_probabilities(corpus.counts, options.ns_exponent))
         keep = keep_probabilities(corpus.counts, options.sample)
-        kept = keep * corpus.counts
-        contexts = _mean_contexts(corpus, options) if architecture == "skipgram" else 1
-        workers = n_workers(options.workers, corpus.n_tokens)
+        loss = LOSSES[options.loss](corpus, options, architecture, keep)
+        workers = n_workers(options.workers, corpus.n_tokens) if loss.races else 1
         n_hot = _HOT_TOKENS if workers > 1 and len(corpus.tokens) >= _HOT_FROM else 0
         return cls(
-            architecture,
             options,
             np.asarray(corpus.ids),
             np.asarray(corpus.offsets),
             Vectors(len(corpus.tokens), options.vector_size, options.seed, workers * n_hot),
             keep,
-            accept,
-            alias,
-            block_shape(contexts, options.negative, options.alpha, float(kept.max() / kept.sum())),
+            loss,
             workers,
             n_hot,
         )
@@ -149,20 +115,6 @@ class Task:
         window = self.options.window
         return self.options.max_contexts if window == "sentence" else int(window)
 
-    def tokens_a_call(self) -> int:
-        """Return how many tokens a call of the kernel may read and still be back in a fraction of a second."""
-        operations = 6 * self.options.vector_size * self.reach * (1 + self.options.negative)
-        return int(np.clip(_OPERATIONS_A_CALL / operations, 1000, 1_000_000))
-
-
-def _mean_contexts(corpus: Corpus, options: NegativeSamplingOptions) -> float:
-    """Return how many contexts a token has on average, thinning out aside."""
-    if options.window == "sentence":
-        lengths = np.diff(corpus.offsets)
-        others = np.minimum(lengths - 1, options.max_contexts)
-        return max(float((others * lengths).sum() / lengths.sum()), 1.0)
-    return options.window + 1.0 if options.shrink_windows else 2.0 * options.window
-
 
 class Part:
     """A worker of a `Race`: goes with a kernel over positions first..last of the corpus."""
@@ -172,9 +124,10 @@ class Part:
         self._first, self._last = first, last
         self._sentence = int(np.searchsorted(task.offsets, first, side="right")) - 1
         self._state = np.random.SeedSequence([task.options.seed, number]).generate_state(2, np.uint64)
-        self._pending = np.zeros((3, _PENDING + task.block.capacity + 2 * task.reach), np.int64)
+        self._pending = np.zeros((3, task.loss.read_ahead + task.loss.capacity + 2 * task.reach), np.int64)
         self._bases = np.zeros((2, task.n_hot, task.vectors.inputs.shape[1]), np.float32)
         self._copies = task.vectors.n_tokens + number * task.n_hot
+        self._tokens_a_call = task.loss.tokens_a_call(task.options.vector_size, task.reach)
         self.begin(0)
 
     def begin(self, epoch: int) -> None:
@@ -187,7 +140,7 @@ class Part:
 
     def advance(self) -> bool:
         """Go over the next piece; False when the part is done."""
-        loss, pairs, finished = self._call(self._last, self._task.tokens_a_call())
+        loss, pairs, finished = self._call(self._last, self._tokens_a_call)
         self.done = int(self._cursor[0]) - self._first
         self.loss += loss
         self.pairs += pairs
@@ -200,15 +153,12 @@ class Part:
     def _call(self, last: int, max_tokens: int) -> tuple[float, int, bool]:
         task, options = self._task, self._task.options
         window = 0 if options.window == "sentence" else int(options.window)
-        arguments = (
-            task.ids, task.offsets, self._cursor, self._pending, self._state, task.vectors.inputs, task.vectors.outputs,
-            task.keep, task.accept, task.alias, self._first, last, max_tokens, window, options.shrink_windows,
-            options.max_contexts, float(options.negative), task.block.capacity, task.block.negatives,
-            task.block.centres, *self._alphas, self._bases, self._copies,
+        place = Place(
+            task.ids, task.offsets, self._cursor, self._pending, self._state, task.vectors.inputs,
+            task.vectors.outputs, task.keep,
         )  # fmt: skip
-        if task.architecture == "cbow":
-            return kernels_sgns.cbow(*arguments, True)
-        return kernels_sgns.skipgram(*arguments)
+        stretch = Stretch(self._first, last, max_tokens, window, options.shrink_windows, options.max_contexts)
+        return task.loss.advance(place, stretch, Rates(*self._alphas, self._bases, self._copies))
 
 
 def _check_memory(n_tokens: int, size: int) -> None:
@@ -216,14 +166,14 @@ def _check_memory(n_tokens: int, size: int) -> None:
     available = available_bytes()
     fits = 0 if available is None else available // (8 * n_tokens) // LANES * LANES
     check_fits(
-        8 * n_tokens * _width(size),
+        8 * n_tokens * padded(size),
         f"vectors of {n_tokens:,} tokens × {size:,}",
         f"a --vector-size of {fits:,} would fit, or fewer tokens by a higher --min-count",
     )
 
 
-def learn(corpus: Corpus, options: NegativeSamplingOptions, run: Run, architecture: Architecture) -> Embeddings:
-    """Learn vectors with negative sampling; the kernels say what is computed.
+def learn(corpus: Corpus, options: Word2VecOptions, run: Run, architecture: Architecture) -> Embeddings:
+    """Learn vectors; the losses' kernels say what is computed.
 
     Raises
     ------
@@ -237,7 +187,8 @@ def learn(corpus: Corpus, options: NegativeSamplingOptions, run: Run, architectu
     bounds = np.linspace(0, corpus.n_tokens, task.n_workers + 1).astype(np.int64).tolist()
     parts = [Part(task, first, last, number) for number, (first, last) in enumerate(pairwise(bounds)) if first < last]
     warm_up(parts[0].compile, run)
+    task.loss.announce(run)
     losses: list[float] = []
-    race = Race(parts, corpus.n_tokens, lambda: task.vectors.snapshot(corpus, losses))
+    race = Race(parts, corpus.n_tokens, lambda: task.vectors.snapshot(corpus, losses, task.loss))
     race.run(options.epochs, run, losses)
-    return task.vectors.finish(corpus, losses)
+    return task.loss.finish(task.vectors.finish(corpus, losses, task.loss), run)

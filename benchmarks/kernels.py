@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from measure import markdown, median, note, parser, sgemm_gflops
 
 import embedkit
-from embedkit.trainers.skipgram import NegativeSamplingOptions
+from embedkit.trainers.skipgram import Word2VecOptions
 from embedkit.trainers.word2vec import Part, Task
 
 CASES = [
@@ -35,7 +35,7 @@ class Bench:
 
     def __init__(self, corpus: embedkit.Corpus, tokens: int, architecture: str, case: dict) -> None:
         self.case, self.architecture = case, architecture
-        self.task = Task.of(corpus, NegativeSamplingOptions(**case), architecture)
+        self.task = Task.of(corpus, Word2VecOptions(**case), architecture)
         n = case["workers"]
         share = min(tokens * n, corpus.n_tokens) // n
         self.parts = [Part(self.task, i * share, (i + 1) * share, i) for i in range(n)]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from embedkit.corpus import Corpus as Corpus
     from embedkit.embeddings import Embeddings as Embeddings
     from embedkit.embeddings import load as load
+    from embedkit.embeddings.importing import import_vectors as import_vectors
     from embedkit.errors import EmbedkitError as EmbedkitError
     from embedkit.errors import ModelError as ModelError
     from embedkit.errors import OptionError as OptionError
@@ -26,11 +27,16 @@ if TYPE_CHECKING:
     from embedkit.errors import UnknownNameError as UnknownNameError
     from embedkit.errors import did_you_mean as did_you_mean
     from embedkit.errors import missing_extra as missing_extra
+    from embedkit.evaluation import EarlyStopping as EarlyStopping
+    from embedkit.evaluation import Validation as Validation
+    from embedkit.extending import extend as extend
     from embedkit.hookspecs import hookimpl as hookimpl
     from embedkit.names import Names as Names
+    from embedkit.options import Between as Between
     from embedkit.options import option as option
     from embedkit.training import read as read
     from embedkit.training import train as train
+    from embedkit.tuning import tune as tune
 
 _HOMES = {
     "embedkit.contracts": (
@@ -45,6 +51,7 @@ _HOMES = {
     ),
     "embedkit.corpus": ("Corpus",),
     "embedkit.embeddings": ("Embeddings", "load"),
+    "embedkit.embeddings.importing": ("import_vectors",),
     "embedkit.errors": (
         "EmbedkitError",
         "ModelError",
@@ -55,10 +62,13 @@ _HOMES = {
         "did_you_mean",
         "missing_extra",
     ),
+    "embedkit.extending": ("extend",),
+    "embedkit.evaluation": ("EarlyStopping", "Validation"),
     "embedkit.hookspecs": ("hookimpl",),
     "embedkit.names": ("Names",),
-    "embedkit.options": ("option",),
+    "embedkit.options": ("Between", "option"),
     "embedkit.training": ("read", "train"),
+    "embedkit.tuning": ("tune",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 

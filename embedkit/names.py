@@ -145,6 +145,11 @@ class Names(Sequence[str]):
             utf8[offsets[start] : offsets[stop]] = self.utf8[shifts + np.arange(offsets[start], offsets[stop])]
         return Names(utf8, offsets)
 
+    def followed_by(self, others: Names) -> Names:
+        """Return these names and the others behind them."""
+        offsets = np.concatenate((self.offsets, self.offsets[-1] + others.offsets[1:]))
+        return Names(np.concatenate((self.utf8, others.utf8)), offsets)
+
     def find(self, name: str) -> int:
         """Return the position of `name`, or -1; a binary search, 20 comparisons for a million names."""
         rank = self._rank(name)

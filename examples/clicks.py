@@ -1,10 +1,10 @@
-"""item2vec on clicks: python examples/clicks.py [TABLE]. The table needs columns for user, item and time."""
+"""Recommendations from clicks: python examples/clicks.py [TABLE]. The table needs columns for user, item and time."""
 
 import sys
 
 import embedkit
 
-emb = embedkit.train("sessions", "skipgram", input=tuple(sys.argv[1:]))
+emb = embedkit.train("sessions", input=tuple(sys.argv[1:]))
 user = "user42" if "user42" in emb.keys else emb.keys[0]
 print(f"{len(emb.keys):,} users, {len(emb):,} items; for {user}:")
 for item, score in emb.recommend(user, topn=5):

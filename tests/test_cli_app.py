@@ -88,6 +88,7 @@ def test_sources_and_trainers_are_listed_with_who_provides_them(run):
     lines = run("sources", env={"COLUMNS": "200"}).stdout.splitlines()
     assert lines[0].split() == ["name", "from", "summary"]
     assert [line.split()[:2] for line in lines[1:]] == [
+        ["graph", "embedkit-toolkit"],
         ["letters", "embedkit-good"],
         ["sessions", "embedkit-toolkit"],
         ["text", "embedkit-toolkit"],

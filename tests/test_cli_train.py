@@ -44,8 +44,8 @@ def test_help_alone_shows_the_general_flags_and_how_to_see_the_rest(run):
     text = run("train", "--help").stdout
     assert "--min-count INT" in text
     assert "--vector-size" not in text
-    assert "Sources: letters, sessions, text." in text
-    (trainers,) = re.findall(r"^Trainers: (.*)\.$", text, flags=re.MULTILINE)
+    assert "Sources: graph, letters, sessions, text." in text
+    (trainers,) = re.findall(r"Trainers: ([^.]*)\.", " ".join(text.split()))
     assert {"cbow", "random", "skipgram"} <= set(trainers.split(", "))
     assert "embedkit train --source NAME" in text
 
@@ -180,7 +180,8 @@ def test_a_wrong_call_is_refused_in_one_line(run, args, words):
 
 
 def test_the_source_must_be_named(run):
-    words = "say where the sentences come from: --source letters or --source sessions or --source text."
+    sources = " or ".join(f"--source {name}" for name in ("graph", "letters", "sessions", "text"))
+    words = f"say where the sentences come from: {sources}."
     assert words in refused(run("train"))
     assert words in refused(run("train", "--layout", "lines"))
 
@@ -222,7 +223,7 @@ def test_preview_says_what_was_left_out(run):
     assert "left out so far: 1 words that are not of letters." in result.stderr
 
 
-@pytest.mark.parametrize("source", ["text", "sessions"])
+@pytest.mark.parametrize("source", ["text", "sessions", "graph"])
 def test_preview_of_a_sample_fits_the_terminal(run, source):
     result = run("sources", "preview", source)
     assert result.exit_code == 0, result.stderr

@@ -13,14 +13,14 @@ import embedkit
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "embedkit"
 PLUGINS = ROOT / "plugins"
-HEAVY = ("numpy", "pandas", "pyarrow", "duckdb", "numba", "scipy")
+HEAVY = ("numpy", "pandas", "pyarrow", "duckdb", "numba", "scipy", "optuna", "sqlalchemy")
 
 # What a signature may name besides, under TYPE_CHECKING.
 FOR_TYPING = {"contracts": {"corpus", "embeddings", "names"}, "hookspecs": {"corpus"}, "embeddings": {"corpus"}}
 
 # Each room and the rooms it may import, besides itself, `errors`, and what those may import.
 ROOMS = {
-    "__init__": {"training", "cli"},
+    "__init__": {"training", "tuning", "extending", "cli"},
     "__main__": {"cli"},
     "errors": set(),
     "options": set(),
@@ -34,11 +34,13 @@ ROOMS = {
     "corpus": {"contracts", "names", "compiled", "memory"},
     "queries": {"contracts", "compiled"},
     "scoring": {"contracts", "compiled"},
-    "embeddings": {"queries", "scoring", "names", "plugins"},
+    "embeddings": {"queries", "scoring", "names", "plugins", "memory"},
     "trainers": {"corpus", "embeddings", "queries", "memory"},
-    "training": {"plugins", "corpus", "embeddings", "trainers"},
+    "training": {"plugins", "corpus", "embeddings", "trainers", "evaluation"},
     "evaluation": {"corpus", "embeddings", "memory"},
-    "cli": {"training", "evaluation"},
+    "tuning": {"training", "evaluation"},
+    "extending": {"embeddings", "memory"},
+    "cli": {"training", "evaluation", "tuning", "extending"},
 }
 
 
@@ -133,7 +135,14 @@ def test_a_plugins_import_brings_nothing_heavy():
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["train", "--help"], ["train", "--source", "sessions", "--help"], ["sources"], ["plugins"]],
+    [
+        ["--help"],
+        ["train", "--help"],
+        ["train", "--source", "sessions", "--help"],
+        ["tune", "--source", "sessions", "--help"],
+        ["sources"],
+        ["plugins"],
+    ],
 )
 def test_help_and_lists_bring_nothing_heavy(arguments):
     code = (

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from importlib import import_module
+from keyword import iskeyword
 from typing import Any, NoReturn
 
 import click
@@ -23,6 +24,9 @@ _COMMANDS = {
     "similarity": ("similar", "Say how similar two tokens are."),
     "analogy": ("similar", "Answer: A is to B as C is to what?"),
     "evaluate": ("evaluate", "Measure recommendations, or answer tests of words."),
+    "tune": ("tune", "Search for the trainer and the options that serve a source best."),
+    "import": ("importing", "Make a model of vectors that were made elsewhere."),
+    "extend": ("extend", "Give vectors to items without interactions, by what they are about."),
     "info": ("info", "Show what a model is and how it was made."),
     "sources": ("sources", "List the sources of sentences, or preview one."),
     "trainers": ("catalog", "List the ways of learning vectors."),
@@ -43,7 +47,7 @@ class App(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         module = import_module(f"embedkit.cli.{_COMMANDS[cmd_name][0]}")
-        command: click.Command = getattr(module, cmd_name)
+        command: click.Command = getattr(module, f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

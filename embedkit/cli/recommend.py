@@ -55,6 +55,11 @@ class Wish:
     type=click.Choice(["popular"]),
     help="What to recommend to a key that is unknown or has no history: the most frequent tokens.",
 )
+@click.option(
+    "--recency", type=float, metavar="NUMBER",
+    help="What each token of a history counts of the one after it, such as 0.7; 1: all the same. "
+    "Without it, as the model learned.",
+)  # fmt: skip
 @model_option
 def recommend(
     keys: tuple[str, ...],
@@ -67,6 +72,7 @@ def recommend(
     include_seen: bool,
     explain: bool,
     fallback: str | None,
+    recency: float | None,
     **flags: Any,
 ) -> None:
     """Recommend tokens to each KEY by its history, to a history given with --item, or to --all.
@@ -75,7 +81,8 @@ def recommend(
     """
     _check_call(keys, items, everyone, explain)
     form = prepared(form, output)
-    wish = Wish(topn, {**filters(**flags), "include_seen": include_seen, "fallback": fallback}, explain)
+    asked = {"include_seen": include_seen, "fallback": fallback, "recency": recency}
+    wish = Wish(topn, {**filters(**flags), **asked}, explain)
     history = _history(items)
     embeddings = open_model(model)
     if everyone:
@@ -128,6 +135,7 @@ def _to_history(embeddings: Embeddings, history: list[str], wish: Wish) -> Ranki
 
 
 def _because(embeddings: Embeddings, found: Sequence[str], wish: Wish, **whose: Any) -> list[list[Reason]]:
+    whose["recency"] = wish.filters["recency"]
     explanations = [embeddings.explain(item=token, topn=_REASONS, **whose) for token in found]
     if explanations and not explanations[0].exact:
         say("a reason's amount is by how much the score falls without it.")

@@ -57,7 +57,8 @@ def tell_result(say: Say, embeddings: Embeddings, output: Path, seconds: float) 
         parts.append(plural(len(embeddings.keys), "key"))
     parts.append(f"{plural(embeddings.vector_size, 'number')} a vector")
     losses = list(embeddings.losses)
-    learned = f"{embeddings.config.get('trainer', 'trained')}, "
+    made = "imported" if "imported" in embeddings.config else "trained"
+    learned = f"{embeddings.config.get('trainer', made)}, "
     if losses:
         learned += f"{plural(len(losses), 'epoch')}, loss {losses[-1]:.4f}, "
     say(f"Wrote {output} ({size(output.stat().st_size)}): {', '.join(parts)}; {learned}{duration(seconds)}.")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from embedkit.cli.completion import names_of
+from embedkit.cli.failures import say
 from embedkit.cli.filters import Filters, filter_options, filters
 from embedkit.cli.model import model_option, open_model
 from embedkit.cli.naming import NamesCommand, labels_for, unzip
@@ -35,6 +36,8 @@ def similar(
         raise click.UsageError("--exclude and --only are for tokens, not for --keys")
     form = prepared(form, output)
     embeddings = open_model(model)
+    if not keys:
+        tell_built(embeddings, tokens)
     rankings = _similar_keys(embeddings, tokens, topn) if keys else _similar(embeddings, tokens, topn, chosen)
     write_rankings(rankings, form, output)
 
@@ -42,7 +45,8 @@ def similar(
 def _similar(embeddings: Embeddings, tokens: Iterable[str], topn: int, chosen: Filters) -> Iterator[Ranking]:
     for token in tokens:
         found, scores = unzip(embeddings.most_similar(token, topn=topn, **chosen))
-        labels, label = labels_for(embeddings, found), embeddings.label(token)
+        labels = labels_for(embeddings, found)
+        label = embeddings.label(token) if token in embeddings else token
         yield Ranking(token, found, scores, labels, measure="cosine", query_label=label)
 
 
@@ -66,7 +70,9 @@ def _similar_keys(embeddings: Embeddings, keys: Iterable[str], topn: int) -> Ite
 @model_option
 def similarity(a: str, b: str, metric: Metric, form: str, model: Path) -> None:
     """Say how similar the tokens A and B are."""
-    score = open_model(model).similarity(a, b, metric=metric)
+    embeddings = open_model(model)
+    tell_built(embeddings, (a, b))
+    score = embeddings.similarity(a, b, metric=metric)
     if form == "json":
         click.echo(json.dumps({"a": a, "b": b, "metric": metric, "score": shortest([score])[0]}, ensure_ascii=False))
     else:
@@ -102,6 +108,16 @@ def analogy(
     chosen = filters(**flags)
     form = prepared(form, output)
     embeddings = open_model(model)
+    tell_built(embeddings, (a, b, c))
     found, scores = unzip(embeddings.analogy(a, b, c, topn=topn, method=method, **chosen))
     ranking = Ranking(f"{a} : {b} = {c} : ?", found, scores, labels_for(embeddings, found))
     write_rankings([ranking], form, output)
+
+
+def tell_built(embeddings: Embeddings, tokens: Iterable[str]) -> None:
+    """Say which tokens are none, and that their vectors are built; those that cannot be built are refused elsewhere."""
+    if embeddings.subwords is None:
+        return
+    for token in dict.fromkeys(tokens):
+        if token not in embeddings and embeddings.subwords.build(token) is not None:
+            say(f"{token!r} is not in the vocabulary: built from its character n-grams.")

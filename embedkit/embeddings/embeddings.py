@@ -12,9 +12,10 @@ import numpy as np
 
 from embedkit import scoring
 from embedkit.contracts import History, QueryContext
-from embedkit.embeddings import checks, lookup, recommending
+from embedkit.embeddings import checks, likeness, lookup, recommending
 from embedkit.embeddings.lookup import Filters, Pairs, RecommendOptions, Tokens
 from embedkit.embeddings.results import Block, Explanation, block_of
+from embedkit.embeddings.subwords import Subwords
 from embedkit.errors import EmbedkitError
 from embedkit.names import Names
 
@@ -167,8 +168,11 @@ class Embeddings:
         return f"Embeddings({len(self):,} tokens × {self.vector_size}{keys})"
 
     def __getitem__(self, token: str | Sequence[str]) -> np.ndarray:
-        """Return a token's vector (vector_size), or those of many tokens (n × vector_size)."""
-        rows = self.vectors[self._token_ids(token)]
+        """Return a token's vector (vector_size), or those of many tokens (n × vector_size).
+
+        A model with `subwords` gives vectors to words that are no tokens, too; `in` tells them apart.
+        """
+        rows = likeness.find(self, lookup.as_list(token)).vectors
         return rows[0] if isinstance(token, str) else rows
 
     def vector(self, token: str) -> np.ndarray:
@@ -214,6 +218,7 @@ class Embeddings:
         only: str | Iterable[str] | None = None,
         include_seen: bool = False,
         fallback: Literal["popular"] | None = None,
+        recency: float | None = None,
     ) -> Pairs | pd.DataFrame:
         """Recommend tokens to a key, to many keys, or to whoever has this history.
 
@@ -232,13 +237,16 @@ class Embeddings:
             Whether tokens of the history may be recommended too.
         fallback
             `popular`: a key that is unknown or has no history gets the most frequent tokens, scored by counts.
+        recency
+            What each token of a history counts of the one after it, above 0 to 1; the model's own way where None.
+            A key whose vector was learned is then asked by its history.
 
         Raises
         ------
         UnknownNameError
             For a name that is not there, with the nearest ones.
         """
-        options = recommending.Options(self, topn, exclude, only, include_seen, fallback)
+        options = recommending.Options(self, topn, exclude, only, include_seen, fallback, recency)
         if (keys is None) == (history is None):
             raise EmbedkitError("recommend to a key or keys, or to a history: give one of the two.")
         if history is not None:
@@ -248,22 +256,13 @@ class Embeddings:
         wanted = list(keys or ())
         return recommending.to_frame(self, wanted, options)
 
-    def recommend_all(
-        self,
-        *,
-        topn: int = 10,
-        exclude: str | Iterable[str] = (),
-        only: str | Iterable[str] | None = None,
-        include_seen: bool = False,
-        fallback: Literal["popular"] | None = None,
-        batch: int = recommending.BATCH,
-    ) -> Iterator[Block]:
+    def recommend_all(self, *, batch: int = recommending.BATCH, **options: Unpack[RecommendOptions]) -> Iterator[Block]:
         """Recommend to every key, `batch` keys at a time, so that memory does not grow with their number.
 
-        A key without a history gets no answer (`Block.unanswered` names it) unless there is a fallback.
+        The options are those of `recommend`. A key without a history gets no answer (`Block.unanswered` names it)
+        unless there is a fallback.
         """
-        options = recommending.Options(self, topn, exclude, only, include_seen, fallback)
-        return recommending.to_all(self, options, batch)
+        return recommending.to_all(self, recommending.Options(self, **options), batch)
 
     def without_query(self, keys: str | Iterable[str]) -> list[str]:
         """Return those of `keys` that a recommendation cannot go by: unknown, or without a history."""
@@ -278,6 +277,7 @@ class Embeddings:
         *,
         history: Tokens | None = None,
         topn: int = 10,
+        recency: float | None = None,
     ) -> Explanation:
         """Tell which tokens of a key's (or a given) history carried the score of `item`, and how much.
 
@@ -286,7 +286,7 @@ class Embeddings:
         EmbedkitError
             If the key's vector was learned, so that no history made it.
         """
-        given = recommending.given_history(self, key, history)
+        given = recommending.given_history(self, key, history, lookup.check_recency(recency))
         return recommending.explain(self, given, int(self._token_ids(item)[0]), lookup.check_topn(topn))
 
     @overload
@@ -307,25 +307,7 @@ class Embeddings:
         columns `query, token, score`.
         """
         banned, chosen = self._filters(exclude, only)
-        if isinstance(tokens, np.ndarray) and tokens.dtype.kind == "f":
-            names, seen = [""], None
-            queries = checks.as_matrix(
-                np.atleast_2d(tokens), "the vector to compare with", 1, "vector", self.vector_size
-            )
-        else:
-            names = lookup.as_list(tokens)
-            ids = self._token_ids(names)
-            queries, seen = self.vectors[ids], scoring.Rows(np.arange(len(ids) + 1), ids)
-        ranked = scoring.most_similar(
-            queries,
-            self.vectors,
-            self._inverse_norms,
-            lookup.check_topn(topn),
-            exclude=seen,
-            banned=banned,
-            only=chosen,
-        )
-        block = block_of(names, self.tokens, ranked)
+        block = likeness.most_similar(self, tokens, topn, banned, chosen)
         return block.pairs() if isinstance(tokens, str | np.ndarray) else block.to_frame()
 
     @overload
@@ -357,10 +339,7 @@ class Embeddings:
         self, a: str | Sequence[str], b: str | Sequence[str], metric: scoring.Metric = "cosine"
     ) -> float | np.ndarray:
         """Return the likeness of two tokens, or of each pair of two lists of them (`euclidean` is a distance)."""
-        left, right = self._token_ids(a), self._token_ids(b)
-        if len(left) != len(right):
-            raise EmbedkitError(f"similarity compares pairs: {len(left)} tokens cannot be paired with {len(right)}.")
-        values = scoring.similarity(self.vectors[left], self.vectors[right], metric)
+        values = likeness.similarity(self, lookup.as_list(a), lookup.as_list(b), metric)
         return float(values[0]) if isinstance(a, str) and isinstance(b, str) else values
 
     def analogy(
@@ -376,15 +355,25 @@ class Embeddings:
     ) -> Pairs:
         """Return what completes "a is to b as c is to ?", best first; a, b and c are left out."""
         banned, chosen = self._filters(exclude, only)
-        question = self._token_ids([a, b, c])[None]
-        ranked = scoring.analogy(
-            self.vectors, self._inverse_norms, question, lookup.check_topn(topn), method, banned=banned, only=chosen
-        )
-        return block_of([c], self.tokens, ranked).pairs()
+        return likeness.analogy(self, [a, b, c], topn, method, banned, chosen).pairs()
+
+    @property
+    def inverse_norms(self) -> np.ndarray:
+        """float32 (n_tokens), 1 / the length of each token's vector; 0 for one of zeros."""
+        return self._inverse_norms
+
+    @property
+    def subwords(self) -> Subwords | None:
+        """The vectors of character n-grams that words outside of the vocabulary are built of; None in most models."""
+        return self._subwords
 
     @cached_property
     def _inverse_norms(self) -> np.ndarray:
         return scoring.inverse_norms(self.vectors)
+
+    @cached_property
+    def _subwords(self) -> Subwords | None:
+        return Subwords.read(self.config, self.arrays)
 
     def _filters(
         self, exclude: str | Iterable[str], only: str | Iterable[str] | None

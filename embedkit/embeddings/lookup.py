@@ -28,6 +28,7 @@ class RecommendOptions(Filters, total=False):
     topn: int
     include_seen: bool
     fallback: Literal["popular"] | None
+    recency: float | None
 
 
 def as_list(names: str | Iterable[str]) -> list[str]:
@@ -96,3 +97,13 @@ def check_topn(topn: Any) -> int:
     if not number or topn < 1:
         raise OptionError("topn", f"must be a whole number of at least 1; got {topn!r}.")
     return int(topn)
+
+
+def check_recency(recency: Any) -> float | None:
+    """Return `recency` as a float above 0 and at most 1, None as it is, or raise `OptionError`."""
+    if recency is None:
+        return None
+    number = isinstance(recency, int | float | np.integer | np.floating) and not isinstance(recency, bool)
+    if not number or not 0 < recency <= 1:
+        raise OptionError("recency", f"must be a number above 0 and at most 1; got {recency!r}.")
+    return float(recency)

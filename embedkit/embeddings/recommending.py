@@ -9,7 +9,7 @@ import numpy as np
 
 from embedkit import queries, scoring
 from embedkit.contracts import History, QueryBuilder
-from embedkit.embeddings.lookup import Tokens, as_list, check_topn, find_ids, find_or_minus_one, unknown
+from embedkit.embeddings.lookup import Tokens, as_list, check_recency, check_topn, find_ids, find_or_minus_one, unknown
 from embedkit.embeddings.results import Block, Explanation
 from embedkit.errors import EmbedkitError, OptionError
 from embedkit.scoring import explain as explaining
@@ -28,11 +28,12 @@ class Options:
     def __init__(
         self,
         emb: Embeddings,
-        topn: int,
-        exclude: str | Iterable[str],
-        only: str | Iterable[str] | None,
-        include_seen: bool,
-        fallback: Literal["popular"] | None,
+        topn: int = 10,
+        exclude: str | Iterable[str] = (),
+        only: str | Iterable[str] | None = None,
+        include_seen: bool = False,
+        fallback: Literal["popular"] | None = None,
+        recency: float | None = None,
     ) -> None:
         if fallback not in (None, "popular"):
             raise OptionError("fallback", f"must be 'popular' or None; got {fallback!r}.")
@@ -45,6 +46,7 @@ class Options:
         self.only = None if only is None else find_ids(emb.tokens, as_list(only), "token", emb.keys)
         self.include_seen = include_seen
         self.fallback = fallback
+        self.recency = check_recency(recency)
 
 
 def builder_of(emb: Embeddings) -> QueryBuilder:
@@ -57,8 +59,33 @@ def builder_of(emb: Embeddings) -> QueryBuilder:
     return load_plugins().query_builder(emb.query)
 
 
-def build_queries(emb: Embeddings, history: History) -> np.ndarray:
-    """Return the query vectors of histories, float32 (n × vector_size), and check that the builder made such."""
+def build_queries(emb: Embeddings, history: History, recency: float | None = None) -> np.ndarray:
+    """Return the query vectors of histories, float32 (n × vector_size); for `recency` see `weighted_by_age`."""
+    return _built(emb, weighted_by_age(emb, history, recency))
+
+
+def weighted_by_age(emb: Embeddings, history: History, recency: float | None) -> History:
+    """Return histories in which each token counts `recency` times what the one after it does.
+
+    None is the model's own way: `config["recency"]`, else the same weight for all. A recency of 1 changes nothing.
+    """
+    if recency is not None and emb.config.get("fold_in", {}).get("loss") == "explicit":
+        raise EmbedkitError("this model takes a history's weights for ratings, which recency would lower.")
+    factor = float(emb.config.get("recency", 1.0)) if recency is None else recency
+    if factor == 1:
+        return history
+    lengths = np.diff(history.indptr)
+    begin, end = history.indptr[0], history.indptr[-1]
+    ages = np.repeat(history.indptr[1:], lengths) - 1 - np.arange(begin, end)
+    weights = (factor ** ages.astype(np.float64)).astype(np.float32)
+    if history.weights is not None:
+        weights *= history.weights[begin:end]
+    times = None if history.times is None else history.times[begin:end]
+    return History(history.indptr - begin, history.indices[begin:end], weights, times)
+
+
+def _built(emb: Embeddings, history: History) -> np.ndarray:
+    """Return what the builder makes of weighted histories, and check that it is what it must be."""
     made = np.asarray(builder_of(emb)(history, emb.context))
     shape = len(history), emb.vector_size
     if made.shape != shape or made.dtype.kind != "f":
@@ -68,16 +95,22 @@ def build_queries(emb: Embeddings, history: History) -> np.ndarray:
     return np.ascontiguousarray(made, np.float32)
 
 
-def key_queries(emb: Embeddings, rows: np.ndarray) -> np.ndarray:
-    """Return the vectors learned for the keys at `rows`, else the queries built from their histories."""
-    if emb.key_vectors is not None:
+def key_queries(emb: Embeddings, rows: np.ndarray, recency: float | None = None) -> np.ndarray:
+    """Return the vectors learned for the keys at `rows`, else (and with a recency) queries built from histories."""
+    if emb.key_vectors is not None and not _asks_history(emb, recency):
         return np.asarray(emb.key_vectors[rows])
-    return build_queries(emb, _histories(emb).take(rows))
+    return build_queries(emb, _histories(emb).take(rows), recency)
+
+
+def _asks_history(emb: Embeddings, recency: float | None) -> bool:
+    """Return whether a key's query is built from its history: a learned vector knows no recency."""
+    return emb.key_vectors is None or recency is not None
 
 
 def _histories(emb: Embeddings) -> History:
     if emb.histories is None:
-        raise EmbedkitError("this model holds neither vectors nor histories of keys; recommend to a history instead.")
+        what = "neither vectors nor histories" if emb.key_vectors is None else "no histories"
+        raise EmbedkitError(f"this model holds {what} of keys; recommend to a history instead.")
     return emb.histories
 
 
@@ -92,28 +125,28 @@ def history_of(emb: Embeddings, given: Tokens) -> History:
     return History(np.array([0, len(ids)]), ids, weights)
 
 
-def given_history(emb: Embeddings, key: str | None, given: Tokens | None) -> History:
-    """Return the history that is given, or the one that the key's query is built from."""
+def given_history(emb: Embeddings, key: str | None, given: Tokens | None, recency: float | None) -> History:
+    """Return the history that is given, or the one that the key's query is built from, weighted by age."""
     if given is not None and key is None:
-        return history_of(emb, given)
+        return weighted_by_age(emb, history_of(emb, given), recency)
     if given is not None or key is None:
         raise EmbedkitError("explain for a key or for a history: give one of the two.")
     if emb.keys is None:
         raise EmbedkitError("this model has no keys; explain for a history instead.")
     row = find_ids(emb.keys, [key], "key", emb.tokens)
-    if emb.key_vectors is not None:
+    if not _asks_history(emb, recency):
         raise EmbedkitError(
             f"the vector of {key!r} was learned, not built from a history; explain for a history instead."
         )
-    return _histories(emb).take(row)
+    return weighted_by_age(emb, _histories(emb).take(row), recency)
 
 
-def answerable(emb: Embeddings, keys: Sequence[str]) -> np.ndarray:
+def answerable(emb: Embeddings, keys: Sequence[str], recency: float | None = None) -> np.ndarray:
     """Return the int64 rows of `keys`, -1 for those that are unknown or have nothing to go by."""
     if emb.keys is None:
         return np.full(len(keys), -1)
     rows = find_or_minus_one(emb.keys, keys, "key")
-    if emb.key_vectors is None:
+    if _asks_history(emb, recency):
         rows[_without_history(emb, rows)] = -1
     return rows
 
@@ -130,12 +163,12 @@ def to_history(emb: Embeddings, history: History, options: Options) -> Block:
             raise EmbedkitError("the history is empty; give a token at least, or take --fallback popular.")
         return _block(emb, [""], _popular(emb, 1, options))
     seen = None if options.include_seen else scoring.Rows(history.indptr, history.indices)
-    return _block(emb, [""], _rank(emb, build_queries(emb, history), seen, options))
+    return _block(emb, [""], _rank(emb, build_queries(emb, history, options.recency), seen, options))
 
 
 def to_keys(emb: Embeddings, keys: list[str], options: Options) -> Block:
     """Recommend to keys; one that there is nothing to go by for gets the fallback or is an error."""
-    rows = answerable(emb, keys)
+    rows = answerable(emb, keys, options.recency)
     missing = np.flatnonzero(rows < 0)
     if len(missing) and options.fallback is None:
         raise _no_query(emb, keys[int(missing[0])])
@@ -172,7 +205,7 @@ def _blocks(emb: Embeddings, names: Sequence[str], options: Options, batch: int)
     for start in range(0, len(names), batch):
         rows = np.arange(start, min(start + batch, len(names)))
         keys = list(names[start : start + batch])
-        if emb.key_vectors is None:
+        if _asks_history(emb, options.recency):
             rows[_without_history(emb, rows)] = -1
         yield _block(emb, keys, _rank_rows(emb, rows, options))
 
@@ -194,7 +227,7 @@ def _rank_known(emb: Embeddings, rows: np.ndarray, options: Options) -> scoring.
     if emb.histories is not None and not options.include_seen:
         history = emb.histories.take(rows)
         seen = scoring.Rows(history.indptr, history.indices)
-    return _rank(emb, key_queries(emb, rows), seen, options)
+    return _rank(emb, key_queries(emb, rows, options.recency), seen, options)
 
 
 def _rank(emb: Embeddings, made: np.ndarray, seen: scoring.Rows | None, options: Options) -> scoring.Ranked:
@@ -215,14 +248,14 @@ def _block(emb: Embeddings, keys: list[str], ranked: scoring.Ranked) -> Block:
 
 
 def explain(emb: Embeddings, history: History, item: int, topn: int) -> Explanation:
-    """Tell what each token of one history adds to the score of `item`.
+    """Tell what each token of one history, weighted by age already, adds to the score of `item`.
 
     Where the query is a sum over the history the parts are exact; else each is left out in turn.
     """
     target = np.asarray(emb.targets[item])
 
     def score(histories: History) -> np.ndarray:
-        return np.asarray(build_queries(emb, histories).astype(np.float64) @ target)
+        return np.asarray(_built(emb, histories).astype(np.float64) @ target)
 
     if emb.query in queries.PARTS:
         found = explaining.by_token(history.indices, queries.PARTS[emb.query](history, emb.context, target))

@@ -20,11 +20,14 @@ from embedkit.errors import ModelError
 MAX_HEADER = 100_000_000  # bytes; what other readers of the format accept
 ALIGNMENT = 64  # of the first tensor, so that a vector register's loads do not straddle cache lines
 
-_DTYPES = {
+BFLOAT16 = np.dtype([("upper_half", "<u2")])
+"""Stands for a type that NumPy does not have: the upper half of a float32. No model of embedkit has it."""
+
+_DTYPES: dict[str, Any] = {
     "F64": "<f8", "I64": "<i8", "U64": "<u8", "F32": "<f4", "I32": "<i4", "U32": "<u4",
-    "F16": "<f2", "I16": "<i2", "U16": "<u2", "I8": "|i1", "U8": "|u1", "BOOL": "|b1",
+    "F16": "<f2", "I16": "<i2", "U16": "<u2", "I8": "|i1", "U8": "|u1", "BOOL": "|b1", "BF16": BFLOAT16,
 }  # fmt: skip
-_NAMES = {np.dtype(code): name for name, code in _DTYPES.items()}
+_NAMES: dict[Any, str] = {np.dtype(code): name for name, code in _DTYPES.items()}
 
 
 @dataclass(frozen=True)

@@ -127,6 +127,7 @@ def analogy(
     k: int,
     method: AnalogyMethod = "3cosadd",
     *,
+    given: np.ndarray | None = None,
     banned: np.ndarray | None = None,
     only: np.ndarray | None = None,
 ) -> Ranked:
@@ -143,7 +144,9 @@ def analogy(
     inverse
         `inverse_norms(vectors)`.
     questions
-        int (n_questions × 3): the ids of a, b and c.
+        int (n_questions × 3): the ids of a, b and c; -1 for what has none.
+    given
+        float32 (n_questions × 3 × d): their vectors, where not all of them have ids.
     banned, only
         As for `rank`.
 
@@ -155,8 +158,9 @@ def analogy(
     if method not in get_args(AnalogyMethod):
         words = ", ".join(map(repr, get_args(AnalogyMethod)))
         raise OptionError("method", f"must be one of {words}; got {method!r}.")
-    a, b, c = (vectors[ids] * inverse[ids, None] for ids in questions.T)
-    exclude = Rows(np.arange(0, questions.size + 1, 3), questions.ravel())
+    a, b, c = (normalized(words) for words in np.moveaxis(vectors[questions] if given is None else given, 1, 0))
+    known = questions >= 0
+    exclude = Rows(np.concatenate(([0], np.cumsum(known.sum(axis=1)))), questions[known])
     if method == "3cosadd":
         return most_similar(b - a + c, vectors, inverse, k, exclude=exclude, banned=banned, only=only)
 

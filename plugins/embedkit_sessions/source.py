@@ -97,7 +97,7 @@ class Sessions(embedkit.Source):
     # A session is no prose: all of it is the window, no item is a stop word, and its best noise is flatter than that of
     # words. Chosen on a validation part of Gowalla; see docs/recommending.md.
     defaults: ClassVar[dict[str, Any]] = {
-        "trainer": "skipgram",
+        "trainer": "spectral",
         "min_count": 1,
         **{
             f"{trainer}.{name}": value
@@ -111,6 +111,9 @@ class Sessions(embedkit.Source):
                 ("alpha", 0.1),
             )
         },
+        "glove.window": "sentence",
+        "glove.unmet_weight": 0.1,
+        "spectral.window": "sentence",
     }
 
     def __init__(self, options: Any) -> None:

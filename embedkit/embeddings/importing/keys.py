@@ -1,0 +1,94 @@
+"""Files of keys: the tokens that belong to the rows of a matrix."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from embedkit.errors import ModelError
+from embedkit.names import Names
+
+
+def read_keys(path: Path, column: str | None = None) -> Names:
+    """Read tokens from a file: a JSON list or object, a column of CSV, TSV or Parquet, a `.npy` of strings, else lines.
+
+    Parameters
+    ----------
+    column
+        Which column of a table; needed where it has several columns of text.
+
+    Raises
+    ------
+    ModelError
+        If the file cannot be read or holds something else.
+    """
+    ending = path.suffix.lower()
+    if ending in (".csv", ".tsv", ".parquet", ".pq"):
+        from embedkit.embeddings.importing.tables import read_token_column
+
+        return read_token_column(path, column)
+    if column is not None:
+        raise ModelError(f"{path} has no columns: leave out --token-column.")
+    if ending == ".json":
+        return _of_json(path)
+    if ending == ".npy":
+        return _of_npy(path)
+    return _of_lines(path)
+
+
+def as_strings(array: np.ndarray, what: str) -> Names:
+    """Return a one-dimensional array of strings or whole numbers as names."""
+    if array.ndim != 1 or array.dtype.kind not in "Uiu":
+        raise ModelError(f"{what} must be a list of strings, not {array.dtype} of shape {array.shape}.")
+    return Names.from_strings(array.astype(str).tolist())
+
+
+def _of_lines(path: Path) -> Names:
+    data = path.read_bytes().removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n")
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        line = 1 + data.count(b"\n", 0, error.start)
+        raise ModelError(f"{path} line {line:,} is not UTF-8; save it as UTF-8.") from error
+    if data and not data.endswith(b"\n"):
+        data += b"\n"
+    raw = np.frombuffer(data, np.uint8)
+    breaks = np.flatnonzero(raw == ord("\n"))
+    # Behind k line breaks that are left out, everything lies k bytes before where it lay.
+    offsets = np.concatenate((np.zeros(1, np.int64), breaks - np.arange(len(breaks))))
+    return Names(raw[raw != ord("\n")], offsets)
+
+
+def _of_json(path: Path) -> Names:
+    try:
+        given = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{path} is no JSON: {error}.") from error
+    if isinstance(given, dict):
+        given = _in_order(given, path)
+    if not isinstance(given, list) or not all(type(key) in (str, int) for key in given):
+        raise ModelError(f'{path} must hold a list of strings, or an object of rows by key: {{"cat": 0, "dog": 1}}.')
+    return Names.from_strings(map(str, given))
+
+
+def _in_order(rows: dict[str, Any], path: Path) -> list[str]:
+    """Return the keys of an object whose values are the numbers of their rows, in that order."""
+    try:
+        ordered = sorted(rows, key=rows.__getitem__)
+        if [rows[key] for key in ordered] == list(range(len(rows))):
+            return ordered
+    except TypeError:
+        pass
+    raise ModelError(f"the values in {path} must number the rows from 0 to {len(rows) - 1:,}, each once.")
+
+
+def _of_npy(path: Path) -> Names:
+    try:
+        return as_strings(np.load(path, mmap_mode="r", allow_pickle=False), str(path))
+    except ValueError as error:
+        raise ModelError(
+            f"{path} is no array of strings that can be read safely: save it as numpy.array(tokens, dtype=str)."
+        ) from error

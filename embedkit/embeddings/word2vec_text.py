@@ -1,0 +1,166 @@
+"""Vectors as text, as word2vec and fastText write them (`.vec`): `tokens numbers`, then a line for each token."""
+
+from __future__ import annotations
+
+import codecs
+import mmap
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+
+from embedkit.embeddings.embeddings import Embeddings
+from embedkit.embeddings.replacing import replacing
+from embedkit.errors import EmbedkitError, ModelError
+from embedkit.names import Names
+
+_LINES = 1 << 14
+_ROWS = 1 << 10
+_HEADER = re.compile(rb"\s*(\d{1,18})[ \t]+(\d{1,18})\s*")
+_LONGEST_LINE = 1 << 26
+_SPACES = frozenset(b" \t\n\v\f\r\0")
+
+
+def read_vec(path: str | os.PathLike[str]) -> tuple[Names, np.ndarray]:
+    """Read a text file of vectors; a file without the first line (GloVe's) is read too, and tokens with spaces.
+
+    Returns
+    -------
+    tokens
+        As they stand, in the order of the file; whether they are distinct is not looked at.
+    vectors
+        float32 (n × vector_size); what is too large for float32 is infinite.
+
+    Raises
+    ------
+    ModelError
+        If the file cannot be read, or a line is not what it should be.
+    """
+    text = map_bytes(Path(path))
+    n, size, begin = _shape(path, text)
+    vectors = np.empty((n, size), np.float32)
+    starts, stops = np.zeros(n, np.int64), np.zeros(n, np.int64)
+    _parse(path, text, begin, vectors, starts, stops)
+    return names_of(path, text, starts, stops), vectors
+
+
+def map_bytes(path: Path) -> np.ndarray:
+    """Return a file's bytes as a read-only uint8 array that stays on disk.
+
+    Raises
+    ------
+    ModelError
+        If it is empty or cannot be read.
+    """
+    try:
+        if path.is_dir():
+            raise ModelError(f"{path} is a folder; name a file in it.")
+        with path.open("rb") as file:
+            if file.seek(0, 2) == 0:
+                raise ModelError(f"{path} is empty; fetch or save it again.")
+            return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
+    except FileNotFoundError:
+        raise ModelError(f"there is no file {path}; check the path.") from None
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
+
+
+def _shape(path: str | os.PathLike[str], text: np.ndarray) -> tuple[int, int, int]:
+    """Return how many tokens and numbers a token a file has, and the byte where they begin."""
+    first = text[:_LONGEST_LINE].tobytes().partition(b"\n")[0]
+    told = _HEADER.fullmatch(first)
+    if told:
+        n, size = int(told[1]), int(told[2])
+        begin = len(first) + 1
+    else:
+        size, begin = len(first.split()) - 1, 0
+        n = sum(int((text[i : i + _LONGEST_LINE] == ord("\n")).sum()) for i in range(0, len(text), _LONGEST_LINE))
+        n += int(text[-1] != ord("\n"))
+    if size < 1:
+        raise ModelError(f"{path} is no text of vectors: its first line has no numbers behind a token.")
+    if n * (2 * size + 1) > len(text) - begin + 1:  # a blank and a digit a number, and the end of the line
+        raise ModelError(
+            f"{path} is truncated or damaged: {len(text):,} bytes cannot hold the {n:,} × {size:,} numbers of its "
+            "first line. Fetch it again."
+        )
+    return n, size, begin
+
+
+def _parse(
+    path: str | os.PathLike[str], text: np.ndarray, at: int, vectors: np.ndarray, starts: np.ndarray, stops: np.ndarray
+) -> None:
+    """Fill vectors and where tokens lie, some lines a call, so that Ctrl-C is heard."""
+    from embedkit.embeddings.kernels_word2vec_text import GOOD, TOO_FEW, parse_lines
+
+    row, n = 0, len(vectors)
+    line = 1 if at == 0 else 2
+    while row < n and at < len(text):
+        at, row, problem = parse_lines(text, at, row, _LINES, vectors, starts, stops)
+        if problem == TOO_FEW:
+            raise ModelError(f"{path} line {row + line:,} has fewer than {vectors.shape[1]:,} numbers behind a token.")
+        if problem != GOOD:
+            wrong = text[at : at + 20].tobytes().split()[0].decode(errors="replace")
+            raise ModelError(f"{path} line {row + line:,}: {wrong!r} is no number.")
+    if row < n:
+        raise ModelError(f"{path} is truncated: it holds {row:,} of {n:,} tokens. Fetch it again.")
+    if text[at:].tobytes().strip():
+        raise ModelError(f"{path} is damaged: more follows after the {n:,} tokens of its first line. Fetch it again.")
+
+
+def names_of(path: str | os.PathLike[str], text: np.ndarray, starts: np.ndarray, stops: np.ndarray) -> Names:
+    """Return stretches of a file's bytes as names.
+
+    Raises
+    ------
+    ModelError
+        If one is not valid UTF-8.
+    """
+    from embedkit.embeddings.kernels_word2vec_text import copy_stretches
+
+    offsets = np.concatenate((np.zeros(1, np.int64), np.cumsum(stops - starts)))
+    utf8 = np.empty(int(offsets[-1]), np.uint8)
+    copy_stretches(text, starts, stops, offsets, utf8)
+    inner = offsets[:-1][offsets[:-1] < len(utf8)]
+    try:
+        codecs.decode(utf8.tobytes(), "utf-8")
+        whole = not (utf8[inner] & 0xC0 == 0x80).any()
+    except UnicodeDecodeError:
+        whole = False
+    if not whole:
+        row = next(i for i in range(len(starts)) if not _is_utf8(utf8[offsets[i] : offsets[i + 1]].tobytes()))
+        raise ModelError(f"the token of row {row + 1:,} of {path} is not valid UTF-8; mend or leave it out.")
+    return Names(utf8, offsets)
+
+
+def _is_utf8(token: bytes) -> bool:
+    try:
+        token.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def write_vec(embeddings: Embeddings, path: str | os.PathLike[str]) -> None:
+    """Write tokens and vectors as text, as fastText does; each number with the fewest digits that say the same.
+
+    Raises
+    ------
+    EmbedkitError
+        If a token is empty or holds whitespace, which such a file cannot tell from the blanks between numbers.
+    ModelError
+        If the file cannot be written; what was there before is whole then.
+    """
+    wrong = next((token for token in embeddings.tokens if not token or _SPACES.intersection(token.encode())), None)
+    if wrong is not None:
+        raise EmbedkitError(
+            f"the token {wrong!r} is empty or holds whitespace, which .vec cannot tell apart; take another format."
+        )
+    n, size = embeddings.vectors.shape
+    with replacing(Path(path)) as file:
+        file.write(f"{n} {size}\n".encode())
+        for start in range(0, n, _ROWS):
+            rows = embeddings.vectors[start : start + _ROWS].astype(str)
+            tokens = embeddings.tokens[start : start + _ROWS]
+            lines = (f"{token} {' '.join(row)}\n" for token, row in zip(tokens, rows.tolist(), strict=True))
+            file.write("".join(lines).encode())

@@ -1,0 +1,388 @@
+"""Vectors made elsewhere: every format gives the same embeddings, every broken file one line."""
+
+import json
+import mmap
+import struct
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from safetensors.numpy import save_file
+
+from embedkit import Embeddings, ModelError, OptionError, load
+from embedkit.cli import importing
+from embedkit.cli.app import app
+from embedkit.embeddings.importing import FORMATS, import_vectors
+from embedkit.embeddings.importing.rows import Rows, blocks_of, unit_rows
+
+TOKENS = ["고양이", "dog's", "=cmd", "007", "x y"]
+VECTORS = np.random.default_rng(0).standard_normal((5, 3)).astype(np.float32)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write_keys(tokens=TOKENS, name="keys.txt"):
+    with open(name, "w", encoding="utf-8") as file:
+        file.write("\n".join(tokens) + "\n")
+    return name
+
+
+def write_npy(vectors=VECTORS, name="v.npy"):
+    np.save(name, vectors)
+    return name
+
+
+def write_parquet(columns, name="v.parquet"):
+    pq.write_table(pa.table(columns), name)
+    return name
+
+
+def write_word2vec(tokens=TOKENS, vectors=VECTORS, name="v.bin", line_end=b"\n", header=None):
+    with open(name, "wb") as file:
+        file.write(header or f"{len(tokens)} {vectors.shape[1]}\n".encode())
+        for token, row in zip(tokens, vectors, strict=True):
+            file.write(token.replace(" ", "_").encode() + b" " + row.astype("<f4").tobytes() + line_end)
+    return name
+
+
+def refused(message, *args, **options):
+    with pytest.raises(ModelError, match=message) as caught:
+        import_vectors(*args, **options)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def same(emb, tokens=TOKENS, vectors=VECTORS):
+    assert list(emb.tokens) == list(tokens)
+    assert emb.vectors.dtype == np.float32
+    assert np.array_equal(emb.vectors, vectors)
+
+
+# There and back
+
+
+def test_npy_stays_in_its_file():
+    emb = import_vectors(write_npy(), keys=write_keys())
+    same(emb)
+    base = emb.vectors
+    while isinstance(base, np.ndarray):
+        base = base.base
+    assert isinstance(base, mmap.mmap)
+    assert emb.config["imported"] == {"format": "npy", "unit": False}
+    assert emb.recommend(history=["007"], topn=2)
+
+
+@pytest.mark.parametrize("kind", ["f8", "f2", ">f4", "i2", "u1"])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_numbers_of_other_types_become_float32_and_that_is_said(kind, order):
+    vectors = np.asarray(np.abs(VECTORS) * 50, kind, order=order)
+    said = []
+    emb = import_vectors(write_npy(vectors), keys=write_keys(), say=said.append)
+    same(emb, vectors=vectors.astype(np.float32))
+    assert [line.split(" holds ")[1].split(";")[0] for line in said] == ([] if kind == ">f4" else [np.dtype(kind).name])
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("k.txt", "\ufeff" + "\r\n".join(TOKENS)),
+        ("k.json", json.dumps(TOKENS)),
+        ("k.json", json.dumps({token: row for row, token in reversed([*enumerate(TOKENS)])})),
+        ("k.tsv", "n\ttoken\n" + "".join(f"{n}\t{token}\n" for n, token in enumerate(TOKENS))),
+        ("k.csv", "token\n" + "".join(f'"{token}"\n' for token in TOKENS)),
+    ],
+)
+def test_keys_come_in_lines_json_and_tables(name, content):
+    with open(name, "w", encoding="utf-8", newline="") as file:
+        file.write(content)
+    same(import_vectors(write_npy(), keys=name))
+
+
+def test_keys_come_in_parquet_and_arrays_of_strings():
+    same(import_vectors(write_npy(), keys=write_parquet({"n": [1.0] * 5, "t": TOKENS}), token_column="t"))
+    np.save("k.npy", np.array(TOKENS))
+    same(import_vectors(write_npy(), keys="k.npy"))
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_npz(save):
+    save("v.npz", emb=VECTORS, names=np.array(TOKENS))
+    same(import_vectors("v.npz"))
+    save("v.npz", a=VECTORS, b=np.asfortranarray(2 * VECTORS), n=np.array(TOKENS), m=np.array(TOKENS[::-1]))
+    refused(r"holds several matrices \(a, b\): name the array of vectors with --vector-column", "v.npz")
+    refused("several arrays of strings to be the tokens", "v.npz", vector_columns="b")
+    same(import_vectors("v.npz", vector_columns="b", token_column="n"), vectors=2 * VECTORS)
+    same(import_vectors("v.npz", vector_columns="a", keys=write_keys()))
+
+
+def test_parquet_with_lists_of_any_kind():
+    lists = pa.array([row.tolist() for row in VECTORS], pa.list_(pa.float32()))
+    fixed = pa.FixedSizeListArray.from_arrays(pa.array(VECTORS.ravel()), 3)
+    tensor = pa.FixedShapeTensorArray.from_numpy_ndarray(VECTORS)
+    for column in (lists, fixed, lists.cast(pa.large_list(pa.float64())), tensor):
+        same(import_vectors(write_parquet({"id": TOKENS, "v": column, "n": [1, 2, 3, 4, 5]})))
+    dictionary = pa.array(TOKENS).dictionary_encode()
+    same(import_vectors(write_parquet({"id": dictionary, "v": lists})))
+    same(import_vectors(write_parquet({"v": lists}), keys=write_keys()))
+    numbers = write_parquet({"id": [7, 3, 5, 1, 2], "v": lists})
+    same(import_vectors(numbers), ["7", "3", "5", "1", "2"])
+
+
+def test_tables_of_many_columns():
+    columns = {f"d{i}": VECTORS[:, i] for i in range(3)}
+    said = []
+    same(import_vectors(write_parquet({"id": TOKENS, "year": [1] * 5, **columns}), say=said.append))
+    assert said == ["the vectors are 3 columns of numbers, d0 to d2; left aside: year."]
+    lines = [",".join([f'"{token}"', *map(repr, map(float, row))]) for token, row in zip(TOKENS, VECTORS, strict=True)]
+    with open("v.csv", "w", encoding="utf-8") as file:
+        file.write("\n".join(["word,a,b,c", *lines]) + "\n")
+    same(import_vectors("v.csv"))
+    same(import_vectors("v.csv", vector_columns=["c", "a"]), vectors=VECTORS[:, [2, 0]])
+
+
+def test_ids_in_csv_are_the_text_in_the_file():
+    with open("v.csv", "w", encoding="utf-8") as file:
+        file.write("id,a\n007,.5\n08,1e0\n")
+    same(import_vectors("v.csv"), ["007", "08"], [[0.5], [1]])
+
+
+def test_safetensors_of_strangers():
+    save_file({"w": VECTORS, "bias": VECTORS[0]}, "v.safetensors")
+    same(import_vectors("v.safetensors", keys=write_keys()))
+    save_file({"a": VECTORS.astype(np.float16), "b": VECTORS}, "v.safetensors")
+    refused("holds 2 matrices", "v.safetensors", keys=write_keys())
+    half = VECTORS.astype(np.float16).astype(np.float32)
+    same(import_vectors("v.safetensors", keys=write_keys(), vector_columns="a"), vectors=half)
+    refused("has no tensor 'c'. It has: ", "v.safetensors", keys=write_keys(), vector_columns="c")
+
+
+def test_bfloat16_is_the_upper_half_of_float32():
+    upper = (VECTORS.view(np.uint32) >> 16).astype("<u2")
+    header = json.dumps({"w": {"dtype": "BF16", "shape": [5, 3], "data_offsets": [0, 30]}}).encode()
+    with open("v.safetensors", "wb") as file:
+        file.write(struct.pack("<Q", len(header) + len(header) % 2) + header + b" " * (len(header) % 2))
+        file.write(upper.tobytes())
+    expected = (upper.astype(np.uint32) << 16).view(np.float32)
+    same(import_vectors("v.safetensors", keys=write_keys()), vectors=expected)
+
+
+def test_a_model_of_embedkit_comes_as_it_is():
+    Embeddings(TOKENS, VECTORS, counts=range(5), context_vectors=2 * VECTORS).save("m.safetensors")
+    emb = import_vectors("m.safetensors")
+    same(emb)
+    assert np.array_equal(emb.context_vectors, 2 * VECTORS)
+    refused("holds its tokens itself", "m.safetensors", keys=write_keys())
+    refused("cannot be scaled", "m.safetensors", unit=True)
+
+
+@pytest.mark.parametrize("line_end", [b"", b"\n"])
+def test_word2vec_binary(line_end):
+    expected = [token.replace(" ", "_") for token in TOKENS]
+    same(import_vectors(write_word2vec(line_end=line_end)), expected)
+    same(import_vectors(write_word2vec(name="other", line_end=line_end), form="word2vec-binary"), expected)
+
+
+def test_vec():
+    with open("v.vec", "w", encoding="utf-8") as file:
+        file.write("2 2\na 1 2\nb .5 -3\n")
+    same(import_vectors("v.vec"), ["a", "b"], [[1, 2], [0.5, -3]])
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(arrays(np.float32, st.tuples(st.integers(1, 9), st.integers(1, 5)), elements=st.floats(-9, 9, width=32)))
+def test_what_numpy_and_word2vec_wrote_comes_back(vectors):
+    tokens = [f"t{i}" for i in range(len(vectors))]
+    same(import_vectors(write_npy(vectors), keys=write_keys(tokens)), tokens, vectors)
+    same(import_vectors(write_word2vec(tokens, vectors)), tokens, vectors)
+
+
+def test_unit_vectors():
+    vectors = np.vstack((VECTORS[:4] * 1e15, np.zeros((1, 3), np.float32)))
+    said = []
+    emb = import_vectors(write_npy(vectors), keys=write_keys(), unit=True, say=said.append)
+    assert np.linalg.norm(emb.vectors, axis=1) == pytest.approx([1, 1, 1, 1, 0], abs=1e-6)
+    assert said == ["1 of the vectors are all zeros and stay so."]
+
+
+def test_rows_are_gathered_over_blocks():
+    big = np.arange(3_000_000, dtype=np.float64).reshape(-1, 2)
+    assert len([*blocks_of(big)]) == 2
+    with Rows() as rows:
+        for block in blocks_of(big):
+            rows.append(block)
+        matrix = rows.matrix()
+    assert np.array_equal(matrix, big.astype(np.float32))
+    assert unit_rows(big[:2])[1] == 0
+
+
+# Bad input
+
+
+def test_keys_that_do_not_fit():
+    write_npy()
+    refused("name their tokens, a line a row, with --keys", "v.npy")
+    refused("keys.txt has 4 keys and v.npy has 5 vectors", "v.npy", keys=write_keys(TOKENS[:4]))
+    refused("Is its first line a header", "v.npy", keys=write_keys(["token", *TOKENS]))
+    refused("'007' stands twice in v.npy, in rows 1 and 4", "v.npy", keys=write_keys(["007", *TOKENS[1:]]))
+    refused("the key of row 2 of v.npy is empty", "v.npy", keys=write_keys(["a", "", "b", "c", "d"]))
+    refused("there is no column|has no columns", "v.npy", keys=write_keys(), token_column="token")
+    refused("cannot be read: No such file", "v.npy", keys="none.txt")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("k.txt", b"a\n\xff\n", "line 2 is not UTF-8"),
+        ("k.json", b"{", "is no JSON"),
+        ("k.json", b'"a"', "must hold a list of strings"),
+        ("k.json", b"[1.5]", "must hold a list of strings"),
+        ("k.json", b'{"a": 0, "b": 2}', "must number the rows from 0 to 1"),
+        ("k.csv", b"a,b\nx,y\n", "say which column of k.csv holds the tokens"),
+        ("k.csv", b"", "is no CSV file"),
+        ("k.parquet", b"PAR1", "is no Parquet file"),
+        ("k.npy", b"\x93NUMPY", "no array of strings"),
+    ],
+)
+def test_files_that_are_no_keys(name, content, message):
+    with open(name, "wb") as file:
+        file.write(content)
+    refused(message, write_npy(), keys=name)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e39])
+def test_numbers_that_are_not_finite_are_told_by_token_and_row(value):
+    vectors = VECTORS.astype(np.float64)
+    vectors[3, 1] = value
+    told = refused("holds a number that is missing, not finite", write_npy(vectors), keys=write_keys())
+    assert "'007' (row 4 of v.npy)" in told
+    lists = pa.array([row.tolist() for row in vectors])
+    refused(r"'007' \(row 4", write_parquet({"id": TOKENS, "v": lists}))
+    if value != 1e39:
+        refused(r"'007' \(row 4", write_word2vec(vectors=vectors))
+
+
+def test_pickles_are_refused_and_never_run(folder):
+    np.save("o.npy", np.array([{"a": 1}, 2], object))
+    refused("pickled Python objects, which could run any code", "o.npy", keys=write_keys())
+    (folder / "p.npy").write_bytes(b"\x80\x04\x95\x10")
+    refused("is a pickle, which could run any code", "p.npy", keys=write_keys())
+    (folder / "p.pkl").write_bytes(b"\x80\x04\x95\x10")
+    refused("is a pickle", "p.pkl")
+    np.savez("o.npz", v=VECTORS, names=np.array(TOKENS, object))
+    refused("save the tokens as", "o.npz")
+    same(import_vectors("o.npz", keys=write_keys()))
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.array(TOKENS),
+        np.ones((2, 2), complex),
+        np.ones((5, 3), bool),
+        np.ones(5),
+        np.ones((5, 3, 1)),
+        np.ones((0, 3)),
+    ],
+)
+def test_arrays_that_are_no_vectors(array):
+    refused("not numbers|must be a matrix|is empty", write_npy(array), keys=write_keys())
+
+
+@pytest.mark.parametrize("kept", [3, 20, 100, -1])
+def test_truncated_files(folder, kept):
+    np.savez("v.npz", v=VECTORS, names=np.array(TOKENS))
+    save_file({"w": VECTORS}, "v.safetensors")
+    files = [write_npy(), "v.npz", write_parquet({"id": TOKENS, "v": list(VECTORS)}), write_word2vec(line_end=b"")]
+    for name in [*files, "v.safetensors"]:
+        raw = (folder / name).read_bytes()
+        (folder / name).write_bytes(raw[: min(kept, len(raw) - 1)])
+        keys = write_keys() if name in ("v.npy", "v.safetensors") else None
+        refused("cut short|damaged|no binary file|truncated|does not begin like", name, keys=keys)
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        (b"5000000000 3\n", "cut short or no binary file"),
+        (b"5 3000000000\n", "cut short or no binary file"),
+        (b"4 3\n", "holds more than the 4 vectors"),
+        (b"0 3\n", "is empty"),
+        (b"five 3\n", "does not begin with how many vectors"),
+        (b"-5 3\n", "does not begin with how many vectors"),
+    ],
+)
+def test_a_first_line_that_lies(header, message):
+    refused(message, write_word2vec(header=header, line_end=b""))
+
+
+def test_a_header_of_numpy_that_lies(folder):
+    raw = (folder / write_npy()).read_bytes()
+    (folder / "v.npy").write_bytes(raw.replace(b"(5, 3)", b"(5000000000000, 3)")[: len(raw)])
+    refused("cut short|damaged", "v.npy", keys=write_keys())
+
+
+def test_tables_that_do_not_fit():
+    lists = [row.tolist() for row in VECTORS]
+    refused("row 3 of v.parquet has a vector of 2 numbers, those before have 3",
+            write_parquet({"id": TOKENS, "v": [*lists[:2], [1.0, 2.0], *lists[3:]]}))  # fmt: skip
+    refused("row 2 of v.parquet has no vector", write_parquet({"id": TOKENS, "v": [lists[0], None, *lists[2:]]}))
+    refused("row 2 of v.parquet has no 'id'", write_parquet({"id": ["a", None, "b", "c", "d"], "v": lists}))
+    refused("which column of v.parquet holds the tokens", write_parquet({"a": TOKENS, "b": TOKENS, "v": lists}))
+    refused("which column of v.parquet holds the vectors", write_parquet({"a": TOKENS, "v": lists, "w": lists}))
+    refused("holds no vectors|has no rows", write_parquet({"a": pa.array([], pa.string()), "b": pa.array([], "f4")}))
+    write_parquet({"id": TOKENS, "v": lists})
+    refused("has no column 'vv'. Did you mean 'v'", "v.parquet", vector_columns="vv")
+    refused("column 'id' of v.parquet holds string; ", "v.parquet", vector_columns="id")
+
+
+def test_files_that_are_none(folder):
+    refused("there is no file", "none.npy")
+    refused("is a folder", folder)
+    (folder / "empty.npy").touch()
+    refused("is empty", "empty.npy")
+    (folder / "v.xyz").write_text("x")
+    refused("tells no format; name it with --from", "v.xyz")
+    with pytest.raises(OptionError, match="Did you mean 'parquet'"):
+        import_vectors("v.xyz", form="parket")
+
+
+# The command
+
+
+def run(*args):
+    return CliRunner().invoke(app, list(args))
+
+
+def test_import_writes_a_model_that_answers(folder):
+    done = run("import", write_npy(), "--keys", write_keys(), "--unit", "--output", "m.safetensors")
+    assert done.exit_code == 0, done.stderr
+    assert "Wrote m.safetensors" in done.stderr
+    assert "imported" in done.stderr
+    assert np.linalg.norm(load("m.safetensors").vectors, axis=1) == pytest.approx(np.ones(5))
+    assert "cosine" in run("similar", "007", "--model", "m.safetensors").stdout
+    assert run("recommend", "--item", "007", "--model", "m.safetensors", "--format", "json").exit_code == 0
+    assert "imported:" in run("info", "--model", "m.safetensors").stdout
+
+
+def test_import_refuses_in_one_line_and_replaces_nothing(folder):
+    write_npy()
+    result = run("import", "v.npy", "--output", "v.npy")
+    assert result.exit_code == 1
+    assert np.array_equal(np.load("v.npy"), VECTORS)
+    result = run("import", "v.npy")
+    assert (result.exit_code, len(result.stderr.splitlines())) == (1, 1)
+    assert not (folder / "embedkit.safetensors").exists()
+    assert run("import", "v.npy", "--from", "nothing").exit_code == 2
+
+
+def test_the_command_names_all_formats():
+    assert set(importing._FORMATS) == set(FORMATS)

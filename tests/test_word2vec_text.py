@@ -1,0 +1,114 @@
+"""Vectors as text: read back as written, by fastText's and GloVe's habits, and refused where they are wrong."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from embedkit import Embeddings, EmbedkitError, ModelError
+from embedkit.embeddings.word2vec_text import read_vec, write_vec
+
+
+def read(tmp_path, text):
+    path = tmp_path / "vectors.vec"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    tokens, vectors = read_vec(path)
+    return list(tokens), vectors.tolist()
+
+
+def test_what_was_written_is_read_back_to_the_bit(tmp_path):
+    rng = np.random.default_rng(0)
+    vectors = (rng.standard_normal((3000, 5)) * 10.0 ** rng.integers(-30, 30, (3000, 1))).astype(np.float32)
+    vectors[0] = [0, -0.0, 1, np.finfo(np.float32).max, np.finfo(np.float32).smallest_subnormal]
+    emb = Embeddings([f"토큰{i}" for i in range(3000)], vectors)
+    write_vec(emb, tmp_path / "a.vec")
+    tokens, found = read_vec(tmp_path / "a.vec")
+    assert tokens == emb.tokens
+    assert found.dtype == np.float32
+    assert found.tobytes() == vectors.tobytes()
+
+
+@settings(deadline=None)
+@given(st.floats(width=32, allow_nan=False, allow_infinity=False))
+def test_every_number_is_read_as_python_reads_it(tmp_path_factory, number):
+    path = tmp_path_factory.mktemp("numbers") / "a.vec"
+    forms = [f"{number!r}", f"{number:.5g}", f"{number:.17e}", f"{number:+f}", f"{number:.0f}."]
+    path.write_text(f"1 {len(forms)}\na {' '.join(forms)}\n")
+    expected = np.array([float(form) for form in forms])
+    np.testing.assert_allclose(read_vec(path)[1][0], expected, rtol=1e-7, atol=1e-45)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2 3\na 1 2 3\nb 4 5 6\n",
+        "2 3\na 1 2 3 \nb 4 5 6 \n",
+        "2 3\r\na 1 2 3\r\nb 4 5 6\r\n",
+        "2 3\na 1 2 3\nb 4 5 6",
+        "2 3\na\t1\t2\t3\nb\t4\t5\t6\n\n",
+        "a 1 2 3\nb 4 5 6\n",
+        "a 1e0 +2 3.\nb 0.4E1 50e-1 600000e-5",
+    ],
+    ids=["plain", "fastText's blank", "Windows", "no last newline", "tabs", "GloVe", "exponents"],
+)
+def test_the_habits_of_writers_are_understood(tmp_path, text):
+    assert read(tmp_path, text) == (["a", "b"], [[1, 2, 3], [4, 5, 6]])
+
+
+def test_tokens_may_hold_spaces_and_numbers(tmp_path):
+    assert read(tmp_path, "3 2\n. . . 1 2\n1 2 3 4\n</s> 5 6\n") == ([". . .", "1 2", "</s>"], [[1, 2], [3, 4], [5, 6]])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("2 3\na 1 2 3\nb 4 5\n", "line 3 has fewer than 3 numbers"),
+        ("2 3\na 1 2 3\nb 4 x5 6\n", "line 3: 'x5' is no number"),
+        ("2 3\na 1 2 3\nb 4 nan 6\n", "line 3: 'nan' is no number"),
+        ("2 3\na 1 2 3\nb 4 1e 6\n", "line 3: '1e' is no number"),
+        ("a 1 2\nb 3 - 4\n", "line 2: '-' is no number"),
+        ("3 3\na 1 2 3\nb 4.25 5.25 6.25\n", "is truncated: it holds 2 of 3 tokens"),
+        ("1 3\na 1 2 3\nb 4 5 6\n", "more follows after the 1 tokens"),
+        ("999999999999 3\na 1 2 3\n", "cannot hold"),
+        ("2 999999999999\na 1 2 3\n", "cannot hold"),
+        ("2 0\na\nb\n", "no numbers behind a token"),
+        ("hello\n", "no numbers behind a token"),
+        ("\n\n", "no numbers behind a token"),
+        ("", "is empty"),
+        (b"1 2\n\xff\xfe 1 2\n", "row 1 .* is not valid UTF-8"),
+        (b"\x00" * 100, "no numbers behind a token"),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_line(tmp_path, text, said):
+    with pytest.raises(ModelError, match=said) as caught:
+        read(tmp_path, text)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_no_file_is_refused(tmp_path):
+    with pytest.raises(ModelError, match="is a folder"):
+        read_vec(tmp_path)
+    with pytest.raises(ModelError, match="there is no file"):
+        read_vec(tmp_path / "none.vec")
+
+
+def test_numbers_too_large_for_float32_are_infinite(tmp_path):
+    assert read(tmp_path, "1 2\na 1e39 -1e999999999999\n")[1] == [[np.inf, -np.inf]]
+
+
+@pytest.mark.parametrize("token", ["two words", "", "a\nb", "tab\there"])
+def test_tokens_that_such_a_file_cannot_hold_are_refused(tmp_path, token):
+    path = tmp_path / "a.vec"
+    path.write_text("whole")
+    with pytest.raises(EmbedkitError, match="cannot tell apart"):
+        write_vec(Embeddings(["good", token], np.ones((2, 2))), path)
+    assert path.read_text() == "whole"
+
+
+def test_gensim_reads_what_was_written(tmp_path):
+    models = pytest.importorskip("gensim.models")
+    emb = Embeddings(["naïve", "한국어"], np.array([[0.1, -2e-7], [3, 4]], np.float32))
+    write_vec(emb, tmp_path / "a.vec")
+    read_by_gensim = models.KeyedVectors.load_word2vec_format(str(tmp_path / "a.vec"))
+    assert read_by_gensim.index_to_key == list(emb.tokens)
+    assert np.array_equal(read_by_gensim.vectors, emb.vectors)

@@ -16,8 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 from measure import markdown, median, note, parser, sgemm_gflops
 
 import embedkit
+from embedkit.trainers.sampling.word2vec import Part, Task
 from embedkit.trainers.skipgram import Word2VecOptions
-from embedkit.trainers.word2vec import Part, Task
 
 CASES = [
     {"vector_size": size, "window": window, "negative": negative, "workers": workers}

@@ -1,6 +1,6 @@
 """Word vectors as a whole process: wall and CPU time, peak memory and quality, beside gensim and fastText.
 
-python benchmarks/words.py --data DIR [--trainer skipgram] [--peers gensim] [--rounds 3]
+python benchmarks/words.py --data DIR [--trainer skipgram] [--loss hierarchical-softmax] [--peers gensim] [--rounds 3]
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from measure import Measured, chosen_peers, in_turn, markdown, median, parser, p
 SETTINGS = {"vector_size": 100, "window": 5, "negative": 5, "sample": 1e-3, "min_count": 5}
 
 
-def embedkit(text: Path, trainer: str, epochs: int, workers: int, model: Path) -> Measured:
+def embedkit(text: Path, trainer: str, loss: str, epochs: int, workers: int, model: Path) -> Measured:
     """Train with the command line, as a user would."""
     flags = [f"--{name.replace('_', '-')}={value}" for name, value in SETTINGS.items()]
     command = [
@@ -30,34 +30,35 @@ def embedkit(text: Path, trainer: str, epochs: int, workers: int, model: Path) -
         "--trainer",
         trainer,
     ]
-    flags += [f"--epochs={epochs}", f"--workers={workers}", f"--output={model}"]
+    flags += [f"--loss={loss}", f"--epochs={epochs}", f"--workers={workers}", f"--output={model}"]
     measured = whole_process([*command, *flags])
     measured.report = quality(model)
     return measured
 
 
-def peer(name: str, text: Path, trainer: str, epochs: int, workers: int, model: Path) -> Measured:
+def peer(name: str, text: Path, trainer: str, loss: str, epochs: int, workers: int, model: Path) -> Measured:
     """Train with a peer in a process of its own, then judge its vectors by the same tests."""
-    call = [sys.executable, __file__, "--child", name, str(text), trainer, str(epochs), str(workers), str(model)]
+    call = [sys.executable, __file__, "--child", name, str(text), trainer, loss, str(epochs), str(workers), str(model)]
     measured = whole_process(call)
     measured.report = quality(model)
     return measured
 
 
-def child(name: str, text: str, trainer: str, epochs: str, workers: str, model: str) -> None:
+def child(name: str, text: str, trainer: str, loss: str, epochs: str, workers: str, model: str) -> None:
     """Be a peer: train, and write the vectors for the tests."""
     if name == "gensim":
         from gensim.models import Word2Vec
 
+        settings = SETTINGS if loss == "negative-sampling" else {**SETTINGS, "hs": 1, "negative": 0}
         made = Word2Vec(
-            corpus_file=text, sg=int(trainer == "skipgram"), epochs=int(epochs), workers=int(workers), **SETTINGS
+            corpus_file=text, sg=int(trainer == "skipgram"), epochs=int(epochs), workers=int(workers), **settings
         ).wv
         made.save_word2vec_format(model, binary=True)
     elif name == "fasttext":
         import fasttext
 
         made = fasttext.train_unsupervised(
-            text, model=trainer, dim=SETTINGS["vector_size"], ws=SETTINGS["window"], neg=SETTINGS["negative"],
+            text, model=trainer, loss="ns" if loss == "negative-sampling" else "hs", dim=SETTINGS["vector_size"], ws=SETTINGS["window"], neg=SETTINGS["negative"],
             t=SETTINGS["sample"], minCount=SETTINGS["min_count"], epoch=int(epochs), thread=int(workers), maxn=0,
             lr=0.025 if trainer == "skipgram" else 0.05, verbose=0,
         )  # fmt: skip
@@ -119,6 +120,7 @@ def main() -> None:
     global DATA
     args = parser(__doc__, "gensim")
     args.add_argument("--trainer", choices=("skipgram", "cbow"), default="skipgram")
+    args.add_argument("--loss", choices=("negative-sampling", "hierarchical-softmax"), default="negative-sampling")
     args.add_argument("--epochs", type=int, default=5)
     args.add_argument("--workers", type=int, default=2)
     given = args.parse_args()
@@ -127,7 +129,7 @@ def main() -> None:
         scratch = Path(folder)
         text = plain_text(given.data, "words/enwiki2015.txt", scratch)
         lines = lines_of_1000(text, scratch)
-        common = (given.trainer, given.epochs, given.workers)
+        common = (given.trainer, given.loss, given.epochs, given.workers)
         systems = {"embedkit": lambda: embedkit(text, *common, scratch / "embedkit.safetensors")}
         for name in chosen_peers(given.peers):
             ending = "bin" if name == "gensim" else "vec"

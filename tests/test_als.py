@@ -106,7 +106,7 @@ def test_in_the_end_no_vector_can_be_bettered(loss):
 
 @pytest.mark.parametrize("gathered", [True, False])
 def test_vectors_that_are_too_many_to_gather_give_the_same(gathered, monkeypatch):
-    monkeypatch.setattr("embedkit.trainers.factorization._WORTH_GATHERING", 1 << 22 if gathered else 0)
+    monkeypatch.setattr("embedkit.trainers.factors.factorization._WORTH_GATHERING", 1 << 22 if gathered else 0)
     _, R, X, Y = trained(epochs=2, **IMPLICIT)
     expected = [slow.implicit_row(R, u, Y, ALPHA, LAMBDA, NU) for u in range(len(R))]
     np.testing.assert_allclose(X, expected, rtol=1e-3, atol=1e-4)
@@ -170,7 +170,7 @@ def test_tokens_without_ratings_count_as_liked_most():
 
 @pytest.mark.parametrize("loss", [{}, {"loss": "explicit"}])
 def test_any_number_of_workers_gives_the_same_bits(loss, monkeypatch):
-    monkeypatch.setattr("embedkit.trainers.factorization._COST_OF_A_PART", 64)
+    monkeypatch.setattr("embedkit.trainers.factors.factorization._COST_OF_A_PART", 64)
     first, second = (trained(epochs=3, workers=w, **loss)[0] for w in (1, 3))
     assert np.array_equal(first.vectors, second.vectors)
     assert np.array_equal(first.key_vectors, second.key_vectors)

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embedkit.trainers.blocks import block_shape
+from embedkit.trainers.sampling.blocks import block_shape
 
 
 def test_english_text_with_the_defaults_gets_full_blocks():

@@ -14,12 +14,12 @@ from test_spectral import Recorder, corpus_of, likes
 import embedkit
 from embedkit import Corpus, EmbedkitError, OptionError, Run, Sentence
 from embedkit.contracts import History
-from embedkit.trainers import kernels_contrastive as kernels
+from embedkit.trainers.contrast import kernels_contrastive as kernels
+from embedkit.trainers.contrast.contrastive_learning import Learning, Settings
+from embedkit.trainers.contrast.examples import HeldOutTokens, NextTokens
+from embedkit.trainers.contrast.tied_softmax import Batch, TiedSoftmax
 from embedkit.trainers.contrastive import ContrastiveOptions
-from embedkit.trainers.contrastive_learning import Learning, Settings
-from embedkit.trainers.crew import Crew
-from embedkit.trainers.examples import HeldOutTokens, NextTokens
-from embedkit.trainers.tied_softmax import Batch, TiedSoftmax
+from embedkit.trainers.machinery.crew import Crew
 
 N_TOKENS, SIZE = 12, 5
 

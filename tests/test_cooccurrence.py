@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from embedkit import Corpus, EmbedkitError
 from embedkit.corpus import cooccurrence
 from embedkit.corpus.cooccurrence import count_cooccurrences
-from embedkit.trainers.crew import Crew
+from embedkit.trainers.machinery.crew import Crew
 
 
 def corpus_of(sentences):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embedkit.trainers.distributions import alias_table, keep_probabilities, noise_probabilities
+from embedkit.trainers.machinery.distributions import alias_table, keep_probabilities, noise_probabilities
 
 
 def test_frequent_tokens_are_thinned_by_the_formula():

@@ -10,8 +10,8 @@ import embedkit
 from embedkit import Corpus, EmbedkitError, OptionError, Sentence
 from embedkit.contracts import History, QueryContext
 from embedkit.queries import infer
-from embedkit.trainers.distributions import alias_table
-from embedkit.trainers.kernels_doc2vec import doc2vec
+from embedkit.trainers.machinery.distributions import alias_table
+from embedkit.trainers.sampling.kernels_doc2vec import doc2vec
 
 CHOICES = {
     "window": 3, "shrink": True, "with_tokens": True, "negative": 5.0, "T": 8, "K": 24, "centres": 8, "alpha": 0.1,

@@ -10,7 +10,7 @@ from checkerboard import checkerboard, misses
 import embedkit
 from embedkit import Corpus, EmbedkitError, OptionError, UnknownNameError
 from embedkit.embeddings.ngrams import Ngrams
-from embedkit.trainers.subword_rows import SubwordRows
+from embedkit.trainers.sampling.subword_rows import SubwordRows
 
 ARCHITECTURES = pytest.mark.parametrize("architecture", ["skipgram", "cbow"])
 STEMS = ("sing", "walk", "paint", "cook")

@@ -13,10 +13,10 @@ from test_spectral import Recorder
 import embedkit
 from embedkit import Corpus, EmbedkitError, OptionError, Run
 from embedkit.corpus.cooccurrence import count_cooccurrences
-from embedkit.trainers import glove_learning, kernels_glove, tournament
-from embedkit.trainers.crew import Crew
+from embedkit.trainers.counting import glove_learning, kernels_glove, tournament
+from embedkit.trainers.counting.glove_learning import Blocks, Table
 from embedkit.trainers.glove import GloVeOptions
-from embedkit.trainers.glove_learning import Blocks, Table
+from embedkit.trainers.machinery.crew import Crew
 
 
 def blocks_of(corpus, options, workers=1):

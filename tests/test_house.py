@@ -44,6 +44,16 @@ ROOMS = {
 }
 
 
+# The rooms within `trainers`, and which of them each may import; the modules beside them are the trainers themselves.
+WAYS_OF_LEARNING = {
+    "machinery": set(),
+    "sampling": {"machinery"},
+    "factors": {"machinery"},
+    "counting": {"machinery", "factors"},
+    "contrast": {"machinery", "factors"},
+}
+
+
 def python_files(folder):
     return sorted(path for path in folder.rglob("*.py") if "__pycache__" not in path.parts)
 
@@ -75,6 +85,16 @@ def imported(path, runtime_only=False):
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path} imports relatively"
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("room", WAYS_OF_LEARNING)
+def test_ways_of_learning_share_what_is_below_them_alone(room):
+    others = set(WAYS_OF_LEARNING) - WAYS_OF_LEARNING[room] - {room}
+    for path in python_files(PACKAGE / "trainers" / room):
+        for name in imported(path):
+            parts = name.split(".")
+            if parts[:2] == ["embedkit", "trainers"]:
+                assert parts[2] not in others, f"{path.name} of {room} imports {name}"
 
 
 @pytest.mark.parametrize("path", python_files(PACKAGE), ids=lambda path: str(path.relative_to(PACKAGE)))

@@ -5,8 +5,8 @@ import pytest
 from reference import SplitMix, negatives_of, softplus
 from reference_fasttext import compose, fasttext
 
-from embedkit.trainers.distributions import alias_table
-from embedkit.trainers.kernels_fasttext import cbow, skipgram
+from embedkit.trainers.machinery.distributions import alias_table
+from embedkit.trainers.sampling.kernels_fasttext import cbow, skipgram
 
 BASE = {
     "window": 3, "shrink": True, "max_contexts": 6, "negative": 5.0, "T": 8, "K": 8, "centres": None,

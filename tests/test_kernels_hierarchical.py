@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from reference import softplus
 from reference_losses import hierarchical, huffman_cost, path
 
-from embedkit.trainers.kernels_hierarchical import add_up_paths, cbow, grow, skipgram
+from embedkit.trainers.sampling.kernels_hierarchical import add_up_paths, cbow, grow, skipgram
 
 BASE = {"window": 3, "shrink": True, "max_contexts": 6, "T": 8, "alpha": 0.1, "alpha_end": 0.02}
 

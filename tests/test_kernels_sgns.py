@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import SplitMix, negatives_of, sgns, softplus
 
-from embedkit.trainers.distributions import alias_table
-from embedkit.trainers.kernels_sgns import cbow, skipgram
+from embedkit.trainers.machinery.distributions import alias_table
+from embedkit.trainers.sampling.kernels_sgns import cbow, skipgram
 
 BASE = {
     "window": 3, "shrink": True, "max_contexts": 6, "negative": 5.0, "T": 8, "K": 8, "centres": None,

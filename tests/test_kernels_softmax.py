@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference_losses import batch_loss, examples, softmax
 
-from embedkit.trainers import kernels_softmax
+from embedkit.trainers.sampling import kernels_softmax
 
 BASE = {"window": 3, "shrink": True, "max_contexts": 6}
 

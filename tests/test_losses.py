@@ -9,7 +9,7 @@ from checkerboard import checkerboard, misses
 import embedkit
 from embedkit import Corpus, EmbedkitError, OptionError, Run
 from embedkit.trainers.cbow import CBOWOptions
-from embedkit.trainers.full_softmax import FullSoftmax
+from embedkit.trainers.sampling.full_softmax import FullSoftmax
 from embedkit.trainers.skipgram import Word2VecOptions
 
 TRAINERS = ("skipgram", "cbow")

@@ -10,8 +10,8 @@ from test_spectral import Recorder
 import embedkit
 from embedkit import Corpus, EmbedkitError, OptionError, Run
 from embedkit.corpus.workdir import WorkFolder
-from embedkit.trainers import ppmi
-from embedkit.trainers.crew import Crew
+from embedkit.trainers.factors import ppmi
+from embedkit.trainers.machinery.crew import Crew
 
 
 def trained(corpus, run=None, **options):

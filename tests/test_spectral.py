@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 import embedkit
 from embedkit import Corpus, EmbedkitError, OptionError, Run, Sentence, queries
 from embedkit.contracts import History
-from embedkit.trainers import subspace
-from embedkit.trainers.crew import Crew
+from embedkit.trainers.factors import subspace
+from embedkit.trainers.factors.spectral_choice import FIXED
+from embedkit.trainers.machinery.crew import Crew
 from embedkit.trainers.spectral import SpectralOptions
-from embedkit.trainers.spectral_choice import FIXED
 
 
 class Recorder(Run):
@@ -98,7 +98,7 @@ def test_scores_are_those_of_the_exact_decomposition(options, trend):
 
 
 def test_losses_are_the_shares_of_the_squares_left_out_and_fall(monkeypatch):
-    monkeypatch.setattr("embedkit.trainers.spectral_vectors._OVERSAMPLING", 2)
+    monkeypatch.setattr("embedkit.trainers.factors.spectral_vectors._OVERSAMPLING", 2)
     rows, _ = likes()
     run = Recorder()
     emb = embedkit.train(corpus_of(rows), "spectral", run=run, vector_size=6, iterations=80, weighting="sum")

@@ -9,9 +9,9 @@ from test_spectral import Recorder, corpus_of
 
 import embedkit
 from embedkit import OptionError, evaluation
-from embedkit.trainers import holdout
-from embedkit.trainers.seen import histories_of
-from embedkit.trainers.spectral_choice import FIXED, _ndcg
+from embedkit.trainers.factors import holdout
+from embedkit.trainers.factors.seen import histories_of
+from embedkit.trainers.factors.spectral_choice import FIXED, _ndcg
 
 
 def chosen(corpus, **options):

@@ -82,6 +82,6 @@ class ALS(Trainer):
 
     def train(self, corpus: Corpus, options: ALSOptions, run: Run) -> Embeddings:
         """Learn vectors of keys (else of sentences) and of tokens; `Factorization` says what is minimised."""
-        from embedkit.trainers.factorization import learn
+        from embedkit.trainers.factors.factorization import learn
 
         return learn(corpus, options, run)

@@ -33,6 +33,6 @@ class CBOW(Trainer):
         The gradient is the loss's own, which gives each context its part of the mean's (Irsoy et al. 2020,
         arXiv 2012.15332); word2vec and gensim give each the whole, hence their smaller learning rate.
         """
-        from embedkit.trainers.word2vec import learn
+        from embedkit.trainers.sampling.word2vec import learn
 
         return learn(corpus, options, run, "cbow")

@@ -87,6 +87,6 @@ class Contrastive(Trainer):
 
     def train(self, corpus: Corpus, options: ContrastiveOptions, run: Run) -> Embeddings:
         """Learn a vector of each token; `TiedSoftmax` says what is minimised."""
-        from embedkit.trainers.contrastive_learning import learn
+        from embedkit.trainers.contrast.contrastive_learning import learn
 
         return learn(corpus, options, run)

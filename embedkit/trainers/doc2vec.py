@@ -57,6 +57,6 @@ class Doc2Vec(Trainer):
 
     def train(self, corpus: Corpus, options: Doc2VecOptions, run: Run) -> Embeddings:
         """Learn by predicting a key's tokens (Le and Mikolov 2014, arXiv 1405.4053)."""
-        from embedkit.trainers.doc2vec_learning import learn
+        from embedkit.trainers.sampling.doc2vec_learning import learn
 
         return learn(corpus, options, run)

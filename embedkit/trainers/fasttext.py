@@ -64,6 +64,6 @@ class FastText(Trainer):
         and fastText the mean. With the root the gradient itself moves every token by the learning rate alone, however
         long it is; fastText has the same by giving each n-gram of the mean the whole gradient.
         """
-        from embedkit.trainers.fasttext_learning import learn
+        from embedkit.trainers.sampling.fasttext_learning import learn
 
         return learn(corpus, options, run)

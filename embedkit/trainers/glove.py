@@ -60,6 +60,6 @@ class GloVe(Trainer):
 
     def train(self, corpus: Corpus, options: GloVeOptions, run: Run) -> Embeddings:
         """Learn from how often tokens occur near each other (Pennington, Socher and Manning 2014, EMNLP)."""
-        from embedkit.trainers.glove_learning import learn
+        from embedkit.trainers.counting.glove_learning import learn
 
         return learn(corpus, options, run)

@@ -84,6 +84,6 @@ class SkipGram(Trainer):
 
     def train(self, corpus: Corpus, options: Word2VecOptions, run: Run) -> Embeddings:
         """Learn from pairs of token and context (Mikolov et al. 2013, arXiv 1310.4546)."""
-        from embedkit.trainers.word2vec import learn
+        from embedkit.trainers.sampling.word2vec import learn
 
         return learn(corpus, options, run, "skipgram")

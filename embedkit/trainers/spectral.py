@@ -112,9 +112,9 @@ class Spectral(Trainer):
     def train(self, corpus: Corpus, options: SpectralOptions, run: Run) -> Embeddings:
         """Learn from the matrix of keys (of sentences where there are none) and tokens, or of tokens and tokens."""
         if options.matrix == "token-token":
-            from embedkit.trainers import ppmi
+            from embedkit.trainers.factors import ppmi
 
             return ppmi.learn(corpus, options, run)
-        from embedkit.trainers.spectral_vectors import learn
+        from embedkit.trainers.factors.spectral_vectors import learn
 
         return learn(corpus, options, run)

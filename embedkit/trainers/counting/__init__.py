@@ -1,0 +1,1 @@
+"""Learning from counts of what occurs near what."""

@@ -1,0 +1,1 @@
+"""Learning by taking matrices apart: singular vectors and alternating least squares."""

@@ -1,0 +1,167 @@
+"""How Doc2Vec runs: tables of vectors, workers on their parts of the corpus, epochs, result."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from embedkit.contracts import Run
+from embedkit.corpus import Corpus
+from embedkit.embeddings import Embeddings
+from embedkit.errors import EmbedkitError
+from embedkit.memory import check_fits
+from embedkit.trainers.doc2vec import Doc2VecOptions
+from embedkit.trainers.machinery.distributions import alias_table, keep_probabilities, noise_probabilities
+from embedkit.trainers.machinery.racing import Race, n_workers, warm_up
+from embedkit.trainers.machinery.tables import empty_table, finite, packed, padded, random_table
+from embedkit.trainers.sampling import kernels_doc2vec
+from embedkit.trainers.sampling.blocks import BlockShape, block_shape
+
+_PENDING = 4096
+_TOKENS_A_CALL = 100_000
+_NOISE_SAMPLE = 1024
+_CENTRES = 8
+
+
+class Doc2VecTask:
+    """What all workers share.
+
+    Attributes
+    ----------
+    keys, inputs, outputs
+        float32 (n_keys, n_tokens, n_tokens × width): the vectors; `inputs` is a single row where only keys predict.
+    """
+
+    def __init__(self, corpus: Corpus, options: Doc2VecOptions) -> None:
+        assert corpus.keys is not None
+        assert corpus.sentence_keys is not None
+        self.corpus, self.options = corpus, options
+        self.with_tokens = options.architecture == "dm"
+        n_tokens, size, seed = len(corpus.tokens), options.vector_size, options.seed
+        self.keys = random_table(len(corpus.keys), size, seed)
+        self.inputs = random_table(n_tokens, size, seed + 1) if self.with_tokens else empty_table(1, size)
+        self.outputs = empty_table(n_tokens, size)
+        self.keep = keep_probabilities(corpus.counts, options.sample)
+        noise = noise_probabilities(corpus.counts, options.ns_exponent)
+        self.noise, self.noise_sample = alias_table(noise), _even_sample(noise)
+        self.block = _block(corpus, options, self.keep)
+        self.arrays = tuple(np.asarray(a) for a in (corpus.ids, corpus.offsets, corpus.sentence_keys))
+        self.losses: list[float] = []
+
+    def snapshot(self) -> Embeddings:
+        """Return a copy of what has been learned so far."""
+        size = self.options.vector_size
+        return self._embeddings(*(np.array(table[:, :size], order="C") for table in self._tables()))
+
+    def finish(self) -> Embeddings:
+        """Return what was learned, in the same memory; nothing more can be learned."""
+        return self._embeddings(*(packed(table, self.options.vector_size) for table in self._tables()))
+
+    def _tables(self) -> list[np.ndarray]:
+        return [self.keys, self.outputs, self.inputs] if self.with_tokens else [self.keys, self.outputs]
+
+    def _embeddings(self, keys: np.ndarray, outputs: np.ndarray, inputs: np.ndarray | None = None) -> Embeddings:
+        if not all(map(finite, (keys, outputs))) or not (inputs is None or finite(inputs)):
+            raise EmbedkitError("the vectors grew beyond all bounds; lower --alpha or --negative.")
+        options = self.options
+        names = ("architecture", "window", "negative", "alpha", "min_alpha", "epochs")
+        fold_in: dict[str, Any] = {name: getattr(options, name) for name in names}
+        return Embeddings.from_corpus(
+            self.corpus,
+            outputs if inputs is None else inputs,
+            context_vectors=None if inputs is None else outputs,
+            key_vectors=keys,
+            query="infer",
+            arrays={"noise": self.noise_sample, "keep": self.keep},
+            config={"fold_in": fold_in},
+            losses=self.losses,
+        )
+
+
+def _block(corpus: Corpus, options: Doc2VecOptions, keep: np.ndarray) -> BlockShape:
+    """Return blocks of few centres with as many negatives as word2vec would draw for them.
+
+    A short document meets no other noise than its block's in an epoch: with 16 negatives for 32 centres, CBOW's, a
+    classifier of reviews by their vectors loses two points to one with as many negatives as pairs have.
+    """
+    kept = keep * corpus.counts
+    usual = block_shape(1, options.negative, options.alpha, float(kept.max() / kept.sum()))
+    negatives = max(_CENTRES, options.negative * _CENTRES)
+    return BlockShape(_CENTRES, negatives + (8 - negatives) % 16, min(usual.centres, _CENTRES))
+
+
+def _even_sample(probabilities: np.ndarray) -> np.ndarray:
+    """Return tokens at evenly spaced places of a distribution's cumulative sum (int32)."""
+    cumulative = np.cumsum(probabilities)
+    places = (np.arange(_NOISE_SAMPLE) + 0.5) / _NOISE_SAMPLE * cumulative[-1]
+    found = np.searchsorted(cumulative, places, side="right")
+    return np.minimum(found, len(probabilities) - 1).astype(np.int32)
+
+
+class Doc2VecPart:
+    """A worker of a `Race`: goes over positions first..last of the corpus."""
+
+    def __init__(self, task: Doc2VecTask, first: int, last: int, number: int) -> None:
+        self._task = task
+        self._first, self._last = first, last
+        self._sentence = int(np.searchsorted(task.corpus.offsets, first, side="right")) - 1
+        self._state = np.random.SeedSequence([task.options.seed, number]).generate_state(2, np.uint64)
+        self._pending = np.zeros((3, _PENDING + task.block.capacity + 2 * task.options.window), np.int64)
+        self.begin(0)
+
+    def begin(self, epoch: int) -> None:
+        """Go back to the part's start, with the learning rates of this epoch."""
+        self._cursor = np.array([self._first, self._sentence, 0, 0])
+        options = self._task.options
+        fall = (options.alpha - options.min_alpha) / options.epochs
+        self._alphas = (options.alpha - fall * epoch, options.alpha - fall * (epoch + 1))
+        self.done, self.loss, self.pairs = 0, 0.0, 0.0
+
+    def advance(self) -> bool:
+        """Go over the next piece; False when the part is done."""
+        loss, pairs, finished = self.call(self._last, _TOKENS_A_CALL)
+        self.done = int(self._cursor[0]) - self._first
+        self.loss += loss
+        self.pairs += pairs
+        return not finished
+
+    def call(self, last: int, max_tokens: int) -> tuple[float, int, bool]:
+        """Call the kernel; with `last` the part's first position it is compiled, no more."""
+        task, options = self._task, self._task.options
+        window = options.window if task.with_tokens else 1
+        arguments = (
+            *task.arrays, self._cursor, self._pending, self._state, task.inputs, task.outputs, task.keys, task.keep,
+            *task.noise, self._first, last, max_tokens, window, options.shrink_windows, task.with_tokens,
+            float(options.negative), task.block.capacity, task.block.negatives, task.block.centres, *self._alphas,
+        )  # fmt: skip
+        return kernels_doc2vec.doc2vec(*arguments)
+
+
+def learn(corpus: Corpus, options: Doc2VecOptions, run: Run) -> Embeddings:
+    """Learn vectors of keys and tokens; `kernels_doc2vec` says what is computed.
+
+    Raises
+    ------
+    EmbedkitError
+        If the sentences have no keys, the vectors would not fit in memory, or they diverge.
+    """
+    if corpus.keys is None:
+        raise EmbedkitError(
+            "the sentences have no keys to learn vectors of; with --source text, --key line makes each line a document."
+        )
+    n_rows = len(corpus.keys) + (2 if options.architecture == "dm" else 1) * len(corpus.tokens)
+    check_fits(
+        4 * n_rows * padded(options.vector_size),
+        f"vectors of {len(corpus.keys):,} keys and {len(corpus.tokens):,} tokens × {options.vector_size:,}",
+        "lower --vector-size, or have fewer tokens by a higher --min-count",
+    )
+    task = Doc2VecTask(corpus, options)
+    bounds = np.linspace(0, corpus.n_tokens, n_workers(options.workers, corpus.n_tokens) + 1).astype(np.int64).tolist()
+    parts = [
+        Doc2VecPart(task, first, last, number) for number, (first, last) in enumerate(pairwise(bounds)) if first < last
+    ]
+    warm_up(lambda: parts[0].call(bounds[0], 0), run)
+    Race(parts, corpus.n_tokens, task.snapshot).run(options.epochs, run, task.losses)
+    return task.finish()

@@ -1,0 +1,196 @@
+"""How skip-gram and CBOW run: vectors, workers on their parts of the corpus, epochs, result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from itertools import pairwise
+
+import numpy as np
+
+from embedkit.contracts import Run
+from embedkit.corpus import Corpus
+from embedkit.embeddings import Embeddings
+from embedkit.errors import EmbedkitError
+from embedkit.memory import available_bytes, check_fits
+from embedkit.trainers.machinery.distributions import keep_probabilities
+from embedkit.trainers.machinery.kernels_tiles import LANES
+from embedkit.trainers.machinery.racing import Race, n_workers, warm_up
+from embedkit.trainers.machinery.tables import empty_table, finite, packed, padded, random_table
+from embedkit.trainers.sampling.losses import Architecture, Loss, Place, Rates, Stretch
+from embedkit.trainers.skipgram import Word2VecOptions
+
+LOSSES = {
+    "negative-sampling": ("negative_sampling", "NegativeSampling"),
+    "hierarchical-softmax": ("hierarchical_softmax", "HierarchicalSoftmax"),
+    "softmax": ("full_softmax", "FullSoftmax"),
+}
+"""The module and the class of each loss, imported where it is chosen."""
+
+_HOT_TOKENS = 128
+_HOT_FROM = 10_000
+
+
+class Vectors:
+    """The vectors that are learned, in rows of whole cache lines.
+
+    Attributes
+    ----------
+    inputs, outputs
+        float32 (n_tokens and n_copies × width), width the vector size rounded up to 16; what is beyond the vector size
+        stays 0. Behind the tokens' rows lie those for the workers' copies of frequent ones.
+    """
+
+    def __init__(self, n_tokens: int, size: int, seed: int, n_copies: int = 0) -> None:
+        self.n_tokens, self.size = n_tokens, size
+        self.inputs = random_table(n_tokens, size, seed, n_copies)
+        self.outputs = empty_table(n_tokens + n_copies, size)
+
+    def snapshot(self, corpus: Corpus, losses: list[float], loss: Loss) -> Embeddings:
+        """Return a copy of them as Embeddings, while they go on changing."""
+        tables = [np.array(table[:, : self.size], order="C") for table in self._tables(loss)]
+        return _as_embeddings(corpus, tables, losses, loss.remedy)
+
+    def finish(self, corpus: Corpus, losses: list[float], loss: Loss) -> Embeddings:
+        """Return them as Embeddings in the same memory; nothing more can be learned."""
+        tables = [packed(table, self.size) for table in self._tables(loss)]
+        return _as_embeddings(corpus, tables, losses, loss.remedy)
+
+    def _tables(self, loss: Loss) -> tuple[np.ndarray, np.ndarray]:
+        return self.inputs[: self.n_tokens], loss.context_vectors(self.outputs[: self.n_tokens])
+
+
+def _as_embeddings(corpus: Corpus, tables: list[np.ndarray], losses: list[float], remedy: str) -> Embeddings:
+    if not all(map(finite, tables)):
+        raise EmbedkitError(f"the vectors grew beyond all bounds; {remedy}.")
+    vectors, context_vectors = tables
+    return Embeddings.from_corpus(corpus, vectors, context_vectors=context_vectors, losses=losses)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What all workers share: the corpus, the vectors, and what is drawn from.
+
+    Attributes
+    ----------
+    keep
+        float32 (n_tokens), the probability of keeping an occurrence.
+    loss
+        What is learned from centres and their contexts, and with which kernel.
+    n_workers
+        How many threads share the work.
+    n_hot
+        Of how many of the most frequent tokens each worker has copies.
+    """
+
+    options: Word2VecOptions
+    ids: np.ndarray
+    offsets: np.ndarray
+    vectors: Vectors
+    keep: np.ndarray
+    loss: Loss
+    n_workers: int
+    n_hot: int
+
+    @classmethod
+    def of(cls, corpus: Corpus, options: Word2VecOptions, architecture: Architecture) -> Task:
+        """Prepare to learn from a corpus."""
+        keep = keep_probabilities(corpus.counts, options.sample)
+        module, name = LOSSES[options.loss]
+        loss = getattr(import_module(f"{__package__}.{module}"), name)(corpus, options, architecture, keep)
+        workers = n_workers(options.workers, corpus.n_tokens) if loss.races else 1
+        n_hot = _HOT_TOKENS if workers > 1 and len(corpus.tokens) >= _HOT_FROM else 0
+        return cls(
+            options,
+            np.asarray(corpus.ids),
+            np.asarray(corpus.offsets),
+            Vectors(len(corpus.tokens), options.vector_size, options.seed, workers * n_hot),
+            keep,
+            loss,
+            workers,
+            n_hot,
+        )
+
+    @property
+    def reach(self) -> int:
+        """How many contexts a token can have on each side."""
+        window = self.options.window
+        return self.options.max_contexts if window == "sentence" else int(window)
+
+
+class Part:
+    """A worker of a `Race`: goes with a kernel over positions first..last of the corpus."""
+
+    def __init__(self, task: Task, first: int, last: int, number: int) -> None:
+        self._task = task
+        self._first, self._last = first, last
+        self._sentence = int(np.searchsorted(task.offsets, first, side="right")) - 1
+        self._state = np.random.SeedSequence([task.options.seed, number]).generate_state(2, np.uint64)
+        self._pending = np.zeros((3, task.loss.read_ahead + task.loss.capacity + 2 * task.reach), np.int64)
+        self._bases = np.zeros((2, task.n_hot, task.vectors.inputs.shape[1]), np.float32)
+        self._copies = task.vectors.n_tokens + number * task.n_hot
+        self._tokens_a_call = task.loss.tokens_a_call(task.options.vector_size, task.reach)
+        self.begin(0)
+
+    def begin(self, epoch: int) -> None:
+        """Go back to the part's start, with the learning rates of this epoch."""
+        self._cursor = np.array([self._first, self._sentence, 0, 0])
+        options = self._task.options
+        fall = (options.alpha - options.min_alpha) / options.epochs
+        self._alphas = (options.alpha - fall * epoch, options.alpha - fall * (epoch + 1))
+        self.done, self.loss, self.pairs = 0, 0.0, 0.0
+
+    def advance(self) -> bool:
+        """Go over the next piece; False when the part is done."""
+        loss, pairs, finished = self._call(self._last, self._tokens_a_call)
+        self.done = int(self._cursor[0]) - self._first
+        self.loss += loss
+        self.pairs += pairs
+        return not finished
+
+    def compile(self) -> None:
+        """Call the kernel on nothing."""
+        self._call(self._first, 0)
+
+    def _call(self, last: int, max_tokens: int) -> tuple[float, int, bool]:
+        task, options = self._task, self._task.options
+        window = 0 if options.window == "sentence" else int(options.window)
+        place = Place(
+            task.ids, task.offsets, self._cursor, self._pending, self._state, task.vectors.inputs,
+            task.vectors.outputs, task.keep,
+        )  # fmt: skip
+        stretch = Stretch(self._first, last, max_tokens, window, options.shrink_windows, options.max_contexts)
+        return task.loss.advance(place, stretch, Rates(*self._alphas, self._bases, self._copies))
+
+
+def _check_memory(n_tokens: int, size: int) -> None:
+    """Refuse vectors that do not fit: two of each token."""
+    available = available_bytes()
+    fits = 0 if available is None else available // (8 * n_tokens) // LANES * LANES
+    check_fits(
+        8 * n_tokens * padded(size),
+        f"vectors of {n_tokens:,} tokens × {size:,}",
+        f"a --vector-size of {fits:,} would fit, or fewer tokens by a higher --min-count",
+    )
+
+
+def learn(corpus: Corpus, options: Word2VecOptions, run: Run, architecture: Architecture) -> Embeddings:
+    """Learn vectors; the losses' kernels say what is computed.
+
+    Raises
+    ------
+    EmbedkitError
+        If no token has another beside it, or the vectors diverge.
+    """
+    if int(np.diff(corpus.offsets).max()) < 2:
+        raise EmbedkitError("every sentence has a single token, so nothing occurs together; check how they are split.")
+    _check_memory(len(corpus.tokens), options.vector_size)
+    task = Task.of(corpus, options, architecture)
+    bounds = np.linspace(0, corpus.n_tokens, task.n_workers + 1).astype(np.int64).tolist()
+    parts = [Part(task, first, last, number) for number, (first, last) in enumerate(pairwise(bounds)) if first < last]
+    warm_up(parts[0].compile, run)
+    task.loss.announce(run)
+    losses: list[float] = []
+    race = Race(parts, corpus.n_tokens, lambda: task.vectors.snapshot(corpus, losses, task.loss))
+    race.run(options.epochs, run, losses)
+    return task.loss.finish(task.vectors.finish(corpus, losses, task.loss), run)

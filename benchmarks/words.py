@@ -58,9 +58,9 @@ def child(name: str, text: str, trainer: str, loss: str, epochs: str, workers: s
         import fasttext
 
         made = fasttext.train_unsupervised(
-            text, model=trainer, loss="ns" if loss == "negative-sampling" else "hs", dim=SETTINGS["vector_size"], ws=SETTINGS["window"], neg=SETTINGS["negative"],
-            t=SETTINGS["sample"], minCount=SETTINGS["min_count"], epoch=int(epochs), thread=int(workers), maxn=0,
-            lr=0.025 if trainer == "skipgram" else 0.05, verbose=0,
+            text, model=trainer, loss="ns" if loss == "negative-sampling" else "hs", dim=SETTINGS["vector_size"],
+            ws=SETTINGS["window"], neg=SETTINGS["negative"], t=SETTINGS["sample"], minCount=SETTINGS["min_count"],
+            epoch=int(epochs), thread=int(workers), maxn=0, lr=0.025 if trainer == "skipgram" else 0.05, verbose=0,
         )  # fmt: skip
         words = made.get_words()
         with open(model, "w", encoding="utf-8") as file:
@@ -153,7 +153,7 @@ def report(results: dict[str, list[Measured]], given) -> None:
         ])  # fmt: skip
     header = ["system", "wall", "times embedkit's", "CPU", "peak memory", "analogies", "WS-353", "SimLex"]
     print(
-        f"{given.trainer}, {given.epochs} epochs, {given.workers} workers, medians of {given.rounds} rounds in turn\n"
+        f"{given.trainer}, {given.loss}, {given.epochs} epochs, {given.workers} workers, medians of {given.rounds} rounds in turn\n"
     )
     print(markdown(header, rows))
     print(f"\nlarge sgemm on {given.workers} threads: {sgemm_gflops(given.workers):.0f} GFLOPS")

@@ -153,7 +153,7 @@ def report(results: dict[str, list[Measured]], given) -> None:
         ])  # fmt: skip
     header = ["system", "wall", "times embedkit's", "CPU", "peak memory", "analogies", "WS-353", "SimLex"]
     print(
-        f"{given.trainer}, {given.loss}, {given.epochs} epochs, {given.workers} workers, medians of {given.rounds} rounds in turn\n"
+        f"{given.trainer}, {given.loss}, {given.epochs} epochs, {given.workers} workers, medians of {given.rounds} rounds\n"
     )
     print(markdown(header, rows))
     print(f"\nlarge sgemm on {given.workers} threads: {sgemm_gflops(given.workers):.0f} GFLOPS")

@@ -152,9 +152,8 @@ def report(results: dict[str, list[Measured]], given) -> None:
             f"{scores['ws353']:.3f}", f"{scores['simlex']:.3f}",
         ])  # fmt: skip
     header = ["system", "wall", "times embedkit's", "CPU", "peak memory", "analogies", "WS-353", "SimLex"]
-    print(
-        f"{given.trainer}, {given.loss}, {given.epochs} epochs, {given.workers} workers, medians of {given.rounds} rounds\n"
-    )
+    learned = f"{given.trainer}, {given.loss}, {given.epochs} epochs, {given.workers} workers"
+    print(f"{learned}, medians of {given.rounds} rounds in turn\n")
     print(markdown(header, rows))
     print(f"\nlarge sgemm on {given.workers} threads: {sgemm_gflops(given.workers):.0f} GFLOPS")
     print(json.dumps({name: [vars(m) for m in runs] for name, runs in results.items()}))

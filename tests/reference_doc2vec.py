@@ -1,14 +1,37 @@
 """Paragraph vectors once more in plain NumPy, on the blocks and noise of `reference`."""
 
 import numpy as np
-from reference import SplitMix, blocks, negatives_of, pair_loss, sigmoid, softplus
+from reference import SplitMix, blocks, fraction, negatives_of, pair_loss, sigmoid, softplus
 
 
-def doc2vec(
-    ids, offsets, sentence_keys, W, C, D, accept, alias, seeds, window, shrink, with_tokens, negative, T, K, alpha,
-    alpha_end, capacity, centres=None,
+def dbow(ids, offsets, sentence_keys, C, D, keep, accept, alias, seeds, negative, alpha, alpha_end):
+    """Run distributed bag of words over a corpus; return loss, pairs, C, D (float64)."""
+    C, D = C.astype(np.float64), D.astype(np.float64)
+    reading, noise = SplitMix(seeds[0]), SplitMix(seeds[1])
+    loss, pairs = 0.0, 0
+    for position, token in enumerate(ids):
+        key = sentence_keys[np.searchsorted(offsets, position, side="right") - 1]
+        if key < 0 or (keep[token] < 1 and fraction(reading.bits()) >= keep[token]):
+            continue
+        rate = alpha + (alpha_end - alpha) * (position + 1) / len(ids)
+        d, error = D[key].copy(), np.zeros(D.shape[1])
+        targets = [(token, 1.0)] + [(t, 0.0) for t in negatives_of(accept, alias, noise, negative) if t != token]
+        for other, wanted in targets:
+            score = d @ C[other]
+            loss += softplus(-score) if wanted else softplus(score)
+            step = rate * (wanted - sigmoid(score))
+            error += step * C[other]
+            C[other] += step * d
+        D[key] += error
+        pairs += 1
+    return loss, pairs, C, D
+
+
+def dm(
+    ids, offsets, sentence_keys, W, C, D, accept, alias, seeds, window, shrink, negative, T, K, alpha, alpha_end,
+    capacity, centres=None,
 ):  # fmt: skip
-    """Run over a corpus of which nothing is thinned out; return loss, pairs, W, C, D (float64)."""
+    """Run distributed memory over a corpus of which nothing is thinned out; return loss, pairs, W, C, D (float64)."""
     W, C, D = (table.astype(np.float64) for table in (W, C, D))
     reading, noise = SplitMix(seeds[0]), SplitMix(seeds[1])
     keep, loss, pairs, position = np.ones(len(W), np.float32), 0.0, 0, 0
@@ -19,7 +42,7 @@ def doc2vec(
         for token, contexts in block:
             key = sentence_keys[np.searchsorted(offsets, position, side="right") - 1]
             position += 1
-            near = [rows[x] for x in contexts] if with_tokens else []
+            near = [rows[x] for x in contexts]
             members = [W[row] for row in near] + ([D[key]] if key >= 0 else [])
             if not members:
                 continue

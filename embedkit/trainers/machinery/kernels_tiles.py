@@ -156,6 +156,23 @@ def mix_rows(typingctx, target, t, a, x, p, b, y, q):
 
 
 @intrinsic
+def dot_rows(typingctx, A, x, B, y):
+    """Return A[x] . B[y]."""
+
+    def write(context, builder, signature, args):
+        code = Code(context, builder, signature, args)
+        left, right = code.matrix(0), code.matrix(2)
+        starts, total = (code.at(left, args[1]), code.at(right, args[3])), code.slot()
+        with code.steps(0, left[1], LANES) as (z, _):
+            code.accumulate(total, *(code.load(code.beyond(start, z)) for start in starts))
+        kind = ir.FunctionType(FLOAT, [FLOAT, VECTOR])
+        add_up = cgutils.get_or_insert_function(builder.module, kind, f"llvm.vector.reduce.fadd.v{LANES}f32")
+        return builder.call(add_up, [FLOAT(0.0), builder.load(total)], fastmath=("reassoc",))
+
+    return types.float32(A, types.intp, B, types.intp), write
+
+
+@intrinsic
 def prefetch_row(typingctx, matrix, row):
     """Begin to bring a row into the cache; it is needed soon."""
 

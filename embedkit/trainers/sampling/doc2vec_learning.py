@@ -17,12 +17,11 @@ from embedkit.trainers.machinery.distributions import alias_table, keep_probabil
 from embedkit.trainers.machinery.racing import Race, n_workers, warm_up
 from embedkit.trainers.machinery.tables import empty_table, finite, packed, padded, random_table
 from embedkit.trainers.sampling import kernels_doc2vec
-from embedkit.trainers.sampling.blocks import BlockShape, block_shape
+from embedkit.trainers.sampling.blocks import block_shape
 
 _PENDING = 4096
 _TOKENS_A_CALL = 100_000
 _NOISE_SAMPLE = 1024
-_CENTRES = 8
 
 
 class Doc2VecTask:
@@ -46,7 +45,8 @@ class Doc2VecTask:
         self.keep = keep_probabilities(corpus.counts, options.sample)
         noise = noise_probabilities(corpus.counts, options.ns_exponent)
         self.noise, self.noise_sample = alias_table(noise), _even_sample(noise)
-        self.block = _block(corpus, options, self.keep)
+        kept = self.keep * corpus.counts
+        self.block = block_shape(1, options.negative, options.alpha, float(kept.max() / kept.sum()))
         self.arrays = tuple(np.asarray(a) for a in (corpus.ids, corpus.offsets, corpus.sentence_keys))
         self.losses: list[float] = []
 
@@ -78,18 +78,6 @@ class Doc2VecTask:
             config={"fold_in": fold_in},
             losses=self.losses,
         )
-
-
-def _block(corpus: Corpus, options: Doc2VecOptions, keep: np.ndarray) -> BlockShape:
-    """Return blocks of few centres with as many negatives as word2vec would draw for them.
-
-    A short document meets no other noise than its block's in an epoch: with 16 negatives for 32 centres, CBOW's, a
-    classifier of reviews by their vectors loses two points to one with as many negatives as pairs have.
-    """
-    kept = keep * corpus.counts
-    usual = block_shape(1, options.negative, options.alpha, float(kept.max() / kept.sum()))
-    negatives = max(_CENTRES, options.negative * _CENTRES)
-    return BlockShape(_CENTRES, negatives + (8 - negatives) % 16, min(usual.centres, _CENTRES))
 
 
 def _even_sample(probabilities: np.ndarray) -> np.ndarray:
@@ -130,13 +118,17 @@ class Doc2VecPart:
     def call(self, last: int, max_tokens: int) -> tuple[float, int, bool]:
         """Call the kernel; with `last` the part's first position it is compiled, no more."""
         task, options = self._task, self._task.options
-        window = options.window if task.with_tokens else 1
-        arguments = (
-            *task.arrays, self._cursor, self._pending, self._state, task.inputs, task.outputs, task.keys, task.keep,
-            *task.noise, self._first, last, max_tokens, window, options.shrink_windows, task.with_tokens,
+        ids, offsets, sentence_keys = task.arrays
+        if not task.with_tokens:
+            return kernels_doc2vec.dbow(
+                ids, offsets, sentence_keys, self._cursor, self._state, task.outputs, task.keys, task.keep,
+                *task.noise, self._first, last, max_tokens, options.negative, *self._alphas,
+            )  # fmt: skip
+        return kernels_doc2vec.dm(
+            ids, offsets, sentence_keys, self._cursor, self._pending, self._state, task.inputs, task.outputs,
+            task.keys, task.keep, *task.noise, self._first, last, max_tokens, options.window, options.shrink_windows,
             float(options.negative), task.block.capacity, task.block.negatives, task.block.centres, *self._alphas,
         )  # fmt: skip
-        return kernels_doc2vec.doc2vec(*arguments)
 
 
 def learn(corpus: Corpus, options: Doc2VecOptions, run: Run) -> Embeddings:

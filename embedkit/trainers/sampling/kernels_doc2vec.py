@@ -1,8 +1,10 @@
-"""Paragraph vectors with negative sampling, a block of centres at a time, on the frames of `kernels_blocks`.
+"""Paragraph vectors with negative sampling.
 
-Each centre is predicted from a mean: of its sentence's key alone (distributed bag of words) or of that and the tokens
-around it (distributed memory). The rest is CBOW's, see `kernels_sgns`: negatives are shared by a block, all gradients
-are those at the vectors it began with, workers may share the tables without locks.
+Distributed bag of words predicts each token from its sentence's key alone, one after the other, as word2vec does:
+documents are short, so that blocks would have few tokens of each. Distributed memory predicts it from the mean of the
+key and the tokens around it, on the frames of `kernels_blocks`; the rest is CBOW's, see `kernels_sgns`: negatives
+are shared by a block and all gradients are those at the vectors it began with. Workers may share the tables without
+locks.
 """
 
 import numpy as np
@@ -14,16 +16,24 @@ from embedkit.trainers.machinery.kernels_tiles import (
     add_sums_2,
     add_sums_6,
     add_sums_transposed,
+    dot_rows,
     dot_tile,
     gradient_tile,
     mix_rows,
+    prefetch_row,
 )
 from embedkit.trainers.sampling.kernels_blocks import (
     CENTRE,
     FILLED,
+    NOISE,
     POSITION,
+    READING,
+    SENTENCE,
     WHOSE,
+    below,
+    draw,
     draw_negatives,
+    fraction,
     input_rows,
     next_block,
 )
@@ -38,6 +48,90 @@ from embedkit.trainers.sampling.kernels_sgns import (
 )
 
 f32 = np.float32
+LEAST = 1e-300  # the smallest likelihood whose logarithm is taken
+
+
+@kernel
+def draw_outputs(outputs, row, token, C, accept, alias, state):
+    """Put a token and its noise into a row of `outputs`, and have theirs fetched: they are used one token later."""
+    outputs[row, 0] = token
+    for y in range(1, outputs.shape[1]):
+        bits = draw(state, NOISE)
+        cell = below(bits, accept.shape[0])
+        other = np.int64(alias[cell])  # read in any case, as in `draw_negatives`
+        outputs[row, y] = cell if fraction(bits) < accept[cell] else other
+    for y in range(outputs.shape[1]):
+        prefetch_row(C, outputs[row, y])
+
+
+@kernel
+def learn_token(D, key, C, outputs, row, errors, rate):
+    """Step the output vectors of a token and its noise, and the key's; return the likelihood before."""
+    likelihood = 1.0
+    clear(errors, 1, errors.shape[1])
+    for y in range(outputs.shape[1]):
+        other = outputs[row, y]
+        if y > 0 and other == outputs[row, 0]:
+            continue
+        chance = f32(1) / (f32(1) + np.exp(-dot_rows(D, key, C, other)))
+        likelihood *= chance if y == 0 else f32(1) - chance
+        step = rate * ((f32(1) if y == 0 else f32(0)) - chance)
+        mix_rows(errors, 0, errors, 0, f32(1), C, other, step)
+        mix_rows(C, other, C, other, f32(1), D, key, step)
+    mix_rows(D, key, D, key, f32(1), errors, 0, f32(1))
+    return likelihood
+
+
+@kernel
+def dbow(
+    ids, offsets, sentence_keys, cursor, state, C, D, keep, accept, alias, first, last, max_tokens, negative, alpha,
+    alpha_end,
+):  # fmt: skip
+    """Go on with distributed bag of words (Le and Mikolov 2014, arXiv 1405.4053, section 2.3), by negative sampling.
+
+    A key's vector d learns to score its token's output vector c above noise: the loss of an occurrence is
+    softplus(-d.c) + the sum over `negative` tokens drawn for it of softplus(d.c'); one that equals the token is left
+    out.
+
+    Parameters
+    ----------
+    ids, offsets, keep, accept, alias, first, last, max_tokens, alpha, alpha_end
+        As those of `kernels_sgns.skipgram`.
+    sentence_keys : int32 (n_sentences)
+        The key of each sentence, -1 for none.
+    cursor, state : int64 (4), uint64 (2)
+        What goes on from call to call, of which the first two places of the cursor are used.
+    C, D : float32 (n_tokens and n_keys, width)
+        The tokens' output vectors and the keys' vectors, which change in place.
+    negative : int
+        Noise tokens for each occurrence.
+
+    Returns
+    -------
+    loss, pairs, finished : float, int, bool
+        Pairs are of a key and a token.
+    """
+    errors, outputs = aligned(1, D.shape[1]), np.zeros((2, negative + 1), np.int64)
+    position, sentence = cursor[POSITION], cursor[SENTENCE]
+    stop = min(last, position + max_tokens)
+    loss, pairs = 0.0, 0
+    waiting, rate = np.int64(-1), f32(0)  # the key of the token whose rows are being fetched, and its learning rate
+    while position < stop:
+        while offsets[sentence + 1] <= position:
+            sentence += 1
+        token, key = ids[position], np.int64(sentence_keys[sentence])
+        position += 1
+        if key < 0 or (keep[token] < f32(1) and fraction(draw(state, READING)) >= keep[token]):
+            continue
+        draw_outputs(outputs, pairs % 2, token, C, accept, alias, state)
+        if waiting >= 0:
+            loss -= np.log(max(learn_token(D, waiting, C, outputs, 1 - pairs % 2, errors, rate), LEAST))
+        waiting, rate = key, f32(alpha + (alpha_end - alpha) * ((position - first) / (last - first)))
+        pairs += 1
+    if waiting >= 0:
+        loss -= np.log(max(learn_token(D, waiting, C, outputs, 1 - pairs % 2, errors, rate), LEAST))
+    cursor[POSITION], cursor[SENTENCE] = position, sentence
+    return loss, pairs, position >= last
 
 
 @kernel
@@ -48,7 +142,7 @@ def find_rows(rows, pending, cursor, sentence_keys, count):
 
 
 @kernel
-def weigh(weights, shares, rows, spans, count, outputs, share, with_tokens):
+def weigh(weights, shares, rows, spans, count, outputs, share):
     """Set the weights of centres with outputs, and what part of its mean each member is; returns centres with any."""
     T = spans.shape[1]
     clear(weights, T, weights.shape[1])
@@ -56,9 +150,7 @@ def weigh(weights, shares, rows, spans, count, outputs, share, with_tokens):
     for t in range(T):
         shares[t] = f32(0)
     for t in range(count):
-        size = 1 if rows[t] >= 0 else 0
-        if with_tokens:
-            size += spans[1, t] - spans[0, t] - (1 if spans[2, t] >= 0 else 0)
+        size = (1 if rows[t] >= 0 else 0) + spans[1, t] - spans[0, t] - (1 if spans[2, t] >= 0 else 0)
         if size > 0:
             pairs += 1
             shares[t] = f32(1 / size)
@@ -109,23 +201,21 @@ def predict(H, errors, F, B, weights, signs, losses, alpha, C, outputs, order):
 
 
 @kernel
-def doc2vec(
+def dm(
     ids, offsets, sentence_keys, cursor, pending, state, W, C, D, keep, accept, alias, first, last, max_tokens,
-    window, shrink, with_tokens, negative, T, K, centres, alpha, alpha_end,
+    window, shrink, negative, T, K, centres, alpha, alpha_end,
 ):  # fmt: skip
-    """Go on with paragraph vectors (Le and Mikolov 2014, arXiv 1405.4053) with negative sampling.
+    """Go on with distributed memory (Le and Mikolov 2014, arXiv 1405.4053, section 2.2), by negative sampling.
 
-    The mean h of a centre's key vector and, `with_tokens`, of the input vectors of the tokens in its window learns to
-    score the centre's output vector c above noise: its loss is softplus(-h.c) + negative / K * sum over the block's K
-    negatives of softplus(h.c'). Each member's step is the gradient of that.
+    The mean h of a centre's key vector and of the input vectors of the tokens in its window learns to score the
+    centre's output vector c above noise: its loss is softplus(-h.c) + negative / K * sum over the block's K negatives
+    of softplus(h.c'). Each member's step is the gradient of that.
 
     Parameters are those of `kernels_sgns.skipgram`, and
     sentence_keys : int32 (n_sentences)
         The key of each sentence, -1 for none.
     D : float32 (n_keys, width)
         The keys' vectors, which change in place.
-    with_tokens : bool
-        Whether tokens around the centre are members of the mean; without them W does not change.
 
     Returns
     -------
@@ -151,17 +241,15 @@ def doc2vec(
         draw_negatives(outputs, T, accept, alias, state)
         find_rows(rows, pending, cursor, sentence_keys, count)
         gather(B, T + K, C, outputs)
-        pairs += weigh(weights, shares, rows, spans, count, outputs, f32(negative / K), with_tokens)
+        pairs += weigh(weights, shares, rows, spans, count, outputs, f32(negative / K))
         rate = f32(alpha + (alpha_end - alpha) * ((cursor[POSITION] - first) / (last - first)))
         clear(H, T, width)
-        if with_tokens:
-            gather(A, (n + 1) // 2 * 2, W, inputs)
-            clear(running, 1, width)
-            take_means(H, A, running, shares, spans, count, n)
+        gather(A, (n + 1) // 2 * 2, W, inputs)
+        clear(running, 1, width)
+        take_means(H, A, running, shares, spans, count, n)
         add_keys(H, D, rows, shares, count)
         predict(H, errors, F, B, weights, signs, losses, rate, C, outputs, order)
-        if with_tokens:
-            spread_errors(errors, running, shares, spans, count, n, W, inputs)
+        spread_errors(errors, running, shares, spans, count, n, W, inputs)
         step_keys(D, errors, rows, shares, count)
         loss += total(losses)
         cursor[CENTRE] += count

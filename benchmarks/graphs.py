@@ -92,7 +92,10 @@ def quality(model: Path, data: Path, graph: str, splits: int = SPLITS) -> dict[s
 
 
 def load(model: Path, names: list[str]):
-    """Return the nodes' vectors, of length 1; one that has none (a node without an edge) gets zeros."""
+    """Return the nodes' vectors, of length 1; one that has none (a node without an edge) gets zeros.
+
+    Where a model has two vectors a node, input and context, it is their sum.
+    """
     import numpy as np
 
     if model.suffix == ".npz":
@@ -102,17 +105,17 @@ def load(model: Path, names: list[str]):
         import embedkit
 
         emb = embedkit.load(model)
-        known = dict(zip(emb.tokens, emb.vectors, strict=True))
+        both = emb.vectors if emb.context_vectors is None else emb.vectors + emb.context_vectors
+        known = dict(zip(emb.tokens, both, strict=True))
     size = len(next(iter(known.values())))
     vectors = np.array([known.get(name, np.zeros(size)) for name in names])
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
 
-def embedkit_train(source: Path, p: float, q: float, workers: int, model: Path, epochs: int | None) -> Measured:
+def embedkit_train(source: Path, p: float, q: float, workers: int, model: Path, more: list[str]) -> Measured:
     """Train with the command line, as a user would; the defaults of the source are DeepWalk's."""
     command = [sys.executable, "-m", "embedkit", "train", "--source", "graph", "--input", str(source)]
-    command += [f"--p={p}", f"--q={q}", f"--workers={workers}", f"--output={model}"]
-    return whole_process(command + ([] if epochs is None else [f"--epochs={epochs}"]))
+    return whole_process([*command, f"--p={p}", f"--q={q}", f"--workers={workers}", f"--output={model}", *more])
 
 
 def peer_train(python: str, name: str, source: Path, p: float, q: float, workers: int, model: Path) -> Measured:
@@ -231,7 +234,7 @@ def main() -> None:
     args.add_argument("--graph", choices=("blogcatalog", "cora", "speed"), default="blogcatalog")
     args.add_argument("--p", type=float, default=1.0)
     args.add_argument("--q", type=float, default=1.0)
-    args.add_argument("--epochs", type=int, help="of embedkit; the source's default where not given")
+    args.add_argument("--flags", default="", help="more flags for embedkit, such as '--trainer spectral'")
     args.add_argument("--workers", type=int, default=2)
     args.add_argument("--peer-python", default=sys.executable, help="the Python that the peers are installed for")
     given = args.parse_args()
@@ -246,7 +249,7 @@ def main() -> None:
         def run(name: str) -> Measured:
             model = scratch / f"{name}.{'safetensors' if name == 'embedkit' else 'npz'}"
             if name == "embedkit":
-                measured = embedkit_train(given.data / FILES[given.graph], *common, model, given.epochs)
+                measured = embedkit_train(given.data / FILES[given.graph], *common, model, given.flags.split())
             else:
                 measured = peer_train(given.peer_python, name, listed, *common, model)
             measured.report |= quality(model, given.data, given.graph)

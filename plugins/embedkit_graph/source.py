@@ -83,6 +83,9 @@ class GraphWalks(embedkit.Source):
         "skipgram.epochs": 3,
         "skipgram.alpha": 0.05,
         "skipgram.negative": 15,
+        "spectral.matrix": "token-token",
+        "spectral.distance_weighting": "flat",
+        "spectral.context_smoothing": 1.0,
     }
 
     def batches(self) -> Iterator[embedkit.SentenceBatch]:

@@ -21,6 +21,20 @@ def _make_cache_writable() -> None:
 
 _make_cache_writable()
 
+
+def _state_of_kernels() -> tuple[tuple[str, float, int], ...]:
+    """Return the time and size of all files of kernels in the package."""
+    found = []
+    for folder, _, names in os.walk(os.path.dirname(os.path.abspath(__file__))):
+        for name in names:
+            if name.startswith("kernels") and name.endswith(".py"):
+                about = os.stat(os.path.join(folder, name))
+                found.append((name, about.st_mtime, about.st_size))
+    return tuple(sorted(found))
+
+
+_KERNELS = _state_of_kernels()
+
 # Not all of fastmath: `nnan` and `ninf` would let the compiler assume that no NaN exists and drop the checks for it.
 FASTMATH = {"reassoc", "contract", "arcp", "nsz"}
 
@@ -28,4 +42,14 @@ FASTMATH = {"reassoc", "contract", "arcp", "nsz"}
 def kernel(function: Callable | None = None, **options: Any) -> Any:
     """Compile a function over arrays on its first call, keep the code on disk, and release the GIL while it runs."""
     settings = {"fastmath": FASTMATH, "error_model": "numpy", "nogil": True, "cache": True, **options}
-    return numba.njit(**settings) if function is None else numba.njit(**settings)(function)
+    if function is None:
+        return lambda function: _dated(numba.njit(**settings)(function))
+    return _dated(numba.njit(**settings)(function))
+
+
+def _dated(made: Any) -> Any:
+    """Have code on disk thrown away when any file of kernels changes: numba looks at the function's own file alone."""
+    file: Any = getattr(getattr(made, "_cache", None), "_cache_file", None)
+    if hasattr(file, "_source_stamp"):
+        file._source_stamp = (file._source_stamp, _KERNELS)
+    return made

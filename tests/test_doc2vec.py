@@ -269,3 +269,22 @@ def test_a_learning_rate_that_rises_is_refused():
 def test_vectors_that_diverge_are_refused():
     with pytest.raises(EmbedkitError, match=r"grew beyond all bounds; lower --alpha"), np.errstate(all="ignore"):
         embedkit.train(Corpus.from_sentences(documents()), "doc2vec", vector_size=4, alpha=100, epochs=30)
+
+
+def test_early_stopping_keeps_the_key_vectors_that_were_learned():
+    class Keeper(embedkit.Run):
+        """A run that keeps each epoch's key vectors."""
+
+        def __init__(self):
+            super().__init__()
+            self.seen = []
+
+        def epoch_done(self, loss, snapshot):
+            self.seen.append(snapshot())
+            return True
+
+    run = Keeper()
+    corpus = Corpus.from_sentences(documents())
+    emb = embedkit.train(corpus, "doc2vec", epochs=4, run=run, early_stopping="ndcg@5")
+    rows = [made.key_vectors[made.keys.find_all(list(emb.keys))] for made in run.seen]
+    assert any(np.array_equal(emb.key_vectors, vectors) for vectors in rows)

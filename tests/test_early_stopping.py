@@ -161,7 +161,7 @@ def test_words_are_measured_on_a_file(tmp_path):
         stopping.train(groups(), learn_with(trainer), Run(), 10)
 
 
-@pytest.mark.parametrize("name", ["als", "skipgram", "cbow", "contrastive"])
+@pytest.mark.parametrize("name", ["als", "skipgram", "cbow", "contrastive", "doc2vec", "fasttext", "glove"])
 def test_every_iterative_trainer_stops_early(name):
     run = Teller()
     emb = embedkit.train(

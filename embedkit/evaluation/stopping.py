@@ -184,7 +184,7 @@ def with_histories(model: Embeddings, corpus: Corpus) -> Embeddings:
     """Return a model of a part of a corpus with the keys and histories of all of it.
 
     Tokens that the model does not know are left out of the histories, and keys with nothing else. Vectors of keys are
-    folded in anew where the model tells how (`config["fold_in"]`, `als`), else they stay as they were learned.
+    folded in anew where that is what learning gives them (`als`), else they stay as they were learned.
     """
     whole = corpus.histories()
     if whole is None or corpus.keys is None:
@@ -194,7 +194,7 @@ def with_histories(model: Embeddings, corpus: Corpus) -> Embeddings:
     indptr = np.concatenate((np.zeros(1, np.int64), np.cumsum(known)))[whole.indptr]
     weights, times = (None if values is None else values[known] for values in (whole.weights, whole.times))
     histories = History(indptr, ids[known], weights, times)
-    fixed = model.key_vectors is not None and "fold_in" not in model.config
+    fixed = model.key_vectors is not None and model.query != "ridge"
     learned = None if model.keys is None or not fixed else model.keys.find_all(list(corpus.keys))
     rows = np.flatnonzero(np.diff(indptr) > 0 if learned is None else learned >= 0)
     histories = histories.take(rows)

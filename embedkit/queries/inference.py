@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 _NUMBERS = 1 << 22  # logits at once: 16 MiB
 _SETTLED = 1e-4
+_MOST_STEPS = 10  # an epoch
 
 
 def infer(history: History, context: QueryContext) -> np.ndarray:
@@ -52,7 +53,8 @@ def infer(history: History, context: QueryContext) -> np.ndarray:
     start = 0
     while start < len(order):
         longest = max(2 * int(lengths[order[start]]), 16)
-        room = max(1, _NUMBERS // (longest * len(noise) if settings["architecture"] == "dm" else len(noise)))
+        beside = len(noise) if settings["architecture"] == "dm" else found.shape[1]
+        room = max(1, _NUMBERS // max(longest * beside, len(noise)))
         stop = min(start + room, int(np.searchsorted(lengths[order], longest, side="right")))
         rows = order[start:stop]
         found[rows] = _descend(history.take(rows), context, settings, noise, keep)
@@ -79,7 +81,9 @@ def _descend(
     fall = (settings["alpha"] - settings["min_alpha"]) / settings["epochs"]
     for epoch in range(settings["epochs"]):
         alpha = settings["alpha"] - fall * (epoch + 0.5)
-        steps = int(np.ceil(alpha * float(turns.max()) / 4))
+        steps = min(int(np.ceil(alpha * float(turns.max()) / 4)), _MOST_STEPS)
+        # Long histories would take more steps than these; they are near their minimum all the same.
+        rates = np.minimum(alpha / steps, 4 / turns).astype(np.float32)[:, None]
         for _ in range(steps):
             true = weights * shares * _sigmoid(-((bases + v[owners] * shares[:, None]) * targets).sum(axis=1))
             gradient = np.add.reduceat(targets * true[:, None], history.indptr[:-1], axis=0)
@@ -88,7 +92,7 @@ def _descend(
                 false = np.add.reduceat(false * (weights * shares)[:, None], history.indptr[:-1], axis=0)
             else:
                 false = (_sigmoid(v @ noise.T) @ noise) * mass[:, None]
-            step = np.float32(alpha / steps) * (gradient - np.float32(settings["negative"] / len(noise)) * false)
+            step = rates * (gradient - np.float32(settings["negative"] / len(noise)) * false)
             v += step
             if np.abs(step).max() <= _SETTLED * np.abs(v).max():
                 break

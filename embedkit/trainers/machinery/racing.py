@@ -98,7 +98,9 @@ def n_workers(asked: int | None, n_tokens: int) -> int:
     """Return how many threads to use: as asked; else one for a small corpus, whose result repeats; else all cores."""
     if asked is not None:
         return asked
-    return 1 if n_tokens < _ALONE_BELOW else len(os.sched_getaffinity(0))
+    if n_tokens < _ALONE_BELOW:
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def warm_up(compile_kernels: Callable[[], object], run: Run) -> None:

@@ -136,16 +136,32 @@ def test_trials_that_fail_are_told(run, source):
             "there is no file leave-on. Did you mean 'leave-one-out'",
         ),
         (("--source", "sessions", "--validation-layout", "lines"), "says how the lines of a --validation FILE read"),
-        (("--source", "sessions", "--set", "als.epochs=0"), "--epochs must be a whole number of at least 1"),
+        (("--source", "sessions", "--validation", "."), "--validation must be a split or a file; . is a folder"),
     ],
 )
 def test_a_wrong_call_is_told(run, args, message):
     assert message in refused(run("tune", *args))
 
 
+@pytest.mark.parametrize(
+    ("args", "message", "code"),
+    [
+        (("--set", "als.epochs=x"), "--set als.epochs=x: epochs must be a whole number of at least 1 and", 2),
+        (("--set", "vector-size=0"), "--set vector-size=0: vector-size must be", 2),
+        (("--study", "clicks"), "clicks is there already and is no study", 1),
+        (("--study", "none/s.sqlite"), "there is no folder none", 1),
+        (("--validation", "folder"), "--validation must be a split or a file; folder is a folder", 2),
+    ],
+)
+def test_a_wrong_call_is_told_before_the_source_is_read(run, args, message, code):
+    Path("clicks").write_text("one two\n")
+    Path("folder").mkdir()
+    assert message in refused(run("tune", "--source", "sessions", "--input", "not there.csv", *args), code)
+
+
 def test_a_trainer_that_is_not_there(run):
     assert "there is no trainer 'asl'. Did you mean 'als'" in refused(
-        run("tune", "--source", "sessions", "--trainer", "asl"), code=1
+        run("tune", "--source", "sessions", "--trainer", "asl")
     )
 
 
@@ -191,6 +207,8 @@ def test_early_stopping_of_words(run):
     ("args", "message", "code"),
     [
         (("--patience", "3"), "--patience goes with --early-stopping METRIC@K", 2),
+        (("--patience", "0"), "--patience goes with --early-stopping METRIC@K", 2),
+        (("--validation-share", "0"), "--validation-share goes with --early-stopping METRIC@K", 2),
         (("--retrain",), "--retrain goes with --early-stopping METRIC@K", 2),
         (("--early-stopping", "ndcg"), "--early-stopping must be METRIC@K", 2),
         (("--early-stopping", "ndcg@5", "--patience", "0"), "--patience must be a whole number of at least 1", 2),

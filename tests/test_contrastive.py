@@ -200,6 +200,24 @@ def test_what_is_held_out_changes_from_epoch_to_epoch_by_the_share_asked_for():
     np.testing.assert_allclose(examples.chances(), 0.3)
 
 
+@pytest.mark.parametrize("share", [1e-9, 1 - 1e-9])
+def test_one_token_is_held_out_where_the_share_would_leave_nothing_on_a_side(share):
+    rows = [[0, 1], [2, 2, 3], [4, 5, 6], [7, 7], [8], []]
+    found = drawn(HeldOutTokens(history_of(rows), 9, share, 0.5, 50, 0), 2)
+    assert len(found) == 3
+    for history, targets in found:
+        (target,) = targets
+        row = next(row for row in rows if target in row)
+        assert [t for t, _ in history] == [t for t in reversed(row) if t != target]
+        assert [w for _, w in history] == [0.5**age for age in range(len(history))]
+
+
+def test_a_tiny_share_learns_from_tiny_histories():
+    corpus = Corpus.from_sentences([Sentence(["a", "b"], key) for key in "uvw"])
+    emb = embedkit.train(corpus, "contrastive", target="held-out", held_out=0.0001, vector_size=3, epochs=2)
+    assert np.isfinite(emb.losses).all()
+
+
 def test_the_latest_of_a_history_counts_most():
     examples = HeldOutTokens(history_of([[0, 1, 2, 3, 4, 5, 6, 7]]), 8, 0.4, 0.5, 50, 0)
     ((history, _),) = drawn(examples, 1)
@@ -413,6 +431,19 @@ def test_what_is_not_finite_ends_it_in_one_line():
     vectors = TiedSoftmax(np.full((12, 3), np.inf, np.float32), *np.zeros((2, 12), np.float32), 0.1)
     learning = Learning(corpus, options, Settings.of(options, corpus), examples, vectors)
     with pytest.raises(EmbedkitError, match="beyond all bounds"):
+        learning.epochs(Run())
+
+
+def test_an_epoch_that_draws_nothing_ends_it_in_one_line():
+    class Nothing:
+        unit, total = "histories", 3
+
+        def batches(self, epoch, size):
+            return iter(())
+
+    corpus, options = corpus_of(cycles()), ContrastiveOptions()
+    learning = Learning(corpus, options, Settings.of(options, corpus), Nothing(), model())
+    with pytest.raises(EmbedkitError, match="drew nothing to predict; raise --held-out"):
         learning.epochs(Run())
 
 

@@ -237,6 +237,7 @@ def test_a_file_brings_the_validation(tmp_path):
         (lambda: EarlyStopping("words"), "needs a file of similarities or analogies: --validation FILE"),
         (lambda: EarlyStopping("loss", validation=Validation("random")), "which holds nothing out"),
         (lambda: Validation("leave-on-out"), "there is no file leave-on-out. Did you mean 'leave-one-out'"),
+        (lambda: Validation("."), "validation must be a split or a file; . is a folder"),
         (lambda: Validation("random", share=1.0), "validation_share must be a number above 0 and below 1"),
         (lambda: Validation("leave-one-out", share=0.5), "does not go with leave-one-out"),
         (lambda: Validation(layout="rows"), "validation_layout must be"),

@@ -132,6 +132,57 @@ def test_labels_of_both_are_kept_and_a_mapping_of_ratings_keeps_its_offsets():
     assert emb.counts is None
 
 
+def offset_model(query, **more):
+    """Targets of length 1 (or 3) with an offset of 5 to 7, which follows the kind, behind them."""
+    old, content, kinds = world()
+    length = 1 if query == "contrastive" else 3
+    units = old.vectors[:, :5] / np.linalg.norm(old.vectors[:, :5], axis=1, keepdims=True)
+    offsets = 5 + kinds[:N_OLD, None] / 1.5
+    vectors = np.hstack((units, np.zeros((N_OLD, 1)))).astype(np.float32)
+    parts = {"keys": old.keys, "histories": old.histories, "query": query, **more}
+    targets = np.hstack((units * length, offsets)).astype(np.float32)
+    return Embeddings(old.tokens, vectors, context_vectors=targets, **parts), content, 5 + kinds[N_OLD:] / 1.5
+
+
+@pytest.mark.parametrize("length", ["auto", "typical"])
+def test_offsets_of_contrastive_stay_as_predicted_behind_unit_vectors(length):
+    old, content, offsets = offset_model("contrastive", config={"recency": 1.0, "offsets": True})
+    emb = extend(old, content, length=length)
+    assert np.linalg.norm(emb.targets[N_OLD:, :-1], axis=1) == pytest.approx(np.ones(N_NEW), abs=1e-4)
+    assert emb.targets[N_OLD:, -1] == pytest.approx(offsets, abs=0.3)
+    assert emb.config["extended"]["scale"] == 1
+
+
+@pytest.mark.parametrize("length", ["auto", "typical"])
+def test_a_prior_is_not_scaled(length):
+    prior = np.array([0, 0, 0, 0, 0, 0.1], np.float32)
+    config = {"fold_in": {"recency_exponent": 0.0}}
+    old, content, offsets = offset_model("spectral", arrays={"prior": prior}, config=config)
+    emb = extend(old, content, length=length)
+    assert emb.targets[N_OLD:, -1] == pytest.approx(offsets, abs=0.3)
+    if length == "typical":
+        assert np.linalg.norm(emb.targets[N_OLD:, :-1], axis=1) == pytest.approx(np.full(N_NEW, 3), abs=0.05)
+
+
+def test_what_is_added_is_not_scaled():
+    rng = np.random.default_rng(0)
+    new, learned = (-np.sort(-rng.random((200, 20)), axis=1) for _ in range(2))
+    assert _scale_for_share(new / 3, learned + 7, 0.5, np.full((200, 20), 7.0)) == _scale_for_share(
+        new / 3, learned, 0.5
+    )
+
+
+def test_biases_are_filled_with_their_mean():
+    old, content, _ = world(histories=False)
+    biases = np.linspace(-1, 3, N_OLD, dtype=np.float32)
+    arrays = {"biases": biases, "context_biases": 2 * biases}
+    emb = extend(Embeddings(old.tokens, old.vectors, arrays=arrays), content)
+    for name, array in arrays.items():
+        assert emb.arrays[name].dtype == np.float32
+        assert np.array_equal(emb.arrays[name][:N_OLD], array)
+        assert emb.arrays[name][N_OLD:] == pytest.approx(np.full(N_NEW, array.mean()))
+
+
 def test_the_scale_gives_new_items_their_share():
     rng = np.random.default_rng(0)
     new, learned = (-np.sort(-rng.random((200, 20)), axis=1) for _ in range(2))

@@ -1,9 +1,12 @@
 """Vectors made elsewhere: every format gives the same embeddings, every broken file one line."""
 
+import gzip
 import json
 import mmap
 import struct
+import zipfile
 
+import click
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,6 +20,7 @@ from safetensors.numpy import save_file
 from embedkit import Embeddings, ModelError, OptionError, load
 from embedkit.cli import importing
 from embedkit.cli.app import app
+from embedkit.cli.failures import explain
 from embedkit.embeddings.importing import FORMATS, import_vectors
 from embedkit.embeddings.importing.rows import Rows, blocks_of, unit_rows
 
@@ -250,6 +254,8 @@ def test_keys_that_do_not_fit():
         ("k.csv", b"", "is no CSV file"),
         ("k.parquet", b"PAR1", "is no Parquet file"),
         ("k.npy", b"\x93NUMPY", "no array of strings"),
+        ("k.npy", b"", "no array of strings"),
+        ("k.npy", b"PK\x03\x04", r"is an archive \(.npz\)"),
     ],
 )
 def test_files_that_are_no_keys(name, content, message):
@@ -355,6 +361,64 @@ def test_files_that_are_none(folder):
         import_vectors("v.xyz", form="parket")
 
 
+def test_a_model_with_users_is_not_scaled():
+    model = Embeddings(TOKENS, VECTORS, keys=["u"], key_vectors=VECTORS[:1])
+    model.save("m.safetensors")
+    refused("cannot be scaled: leave out --unit", "m.safetensors", unit=True)
+    assert list(import_vectors("m.safetensors").keys) == ["u"]
+
+
+def test_scaling_keeps_losses():
+    Embeddings(TOKENS, VECTORS, losses=[2.0, 1.0]).save("m.safetensors")
+    assert import_vectors("m.safetensors", unit=True).losses == (2.0, 1.0)
+
+
+@pytest.mark.parametrize("name", ["v.vec.gz", "v.vec", "v.csv"])
+def test_packed_files_are_to_be_unpacked(folder, name):
+    (folder / name).write_bytes(gzip.compress(b"1 2\na 1 2\n"))
+    refused("is packed with gzip; unpack it", name)
+
+
+@pytest.mark.parametrize("shape", [b"(-5, 3)", b"(True, 3)", b"(5, 3, "])
+def test_shapes_that_are_none(folder, shape):
+    raw = (folder / write_npy()).read_bytes()
+    (folder / "v.npy").write_bytes(raw.replace(b"(5, 3), }" + b" " * 9, shape.ljust(7) + b", }" + b" " * 8))
+    refused("header is damaged", "v.npy", keys=write_keys())
+
+
+def test_arrays_in_an_archive_may_lack_the_ending():
+    np.save("a.npy", VECTORS)
+    np.save("b.npy", np.array(TOKENS))
+    with zipfile.ZipFile("v.npz", "w") as archive:
+        archive.write("a.npy", "vectors")
+        archive.write("b.npy", "tokens")
+    same(import_vectors("v.npz"))
+    with zipfile.ZipFile("v.npz", "a") as archive:
+        archive.write("b.npy", "tokens.npy")
+    refused("has two arrays named 'tokens'", "v.npz")
+
+
+def test_a_column_of_whole_numbers_in_csv_is_part_of_the_vectors(folder):
+    (folder / "v.csv").write_text("word,a,b,c\nx,0,.5,1\ny,0,2,3\n")
+    said = []
+    same(import_vectors("v.csv", say=said.append), ["x", "y"], [[0, 0.5, 1], [0, 2, 3]])
+    assert said == ["the vectors are 3 columns of numbers, a to c."]
+    (folder / "v.csv").write_text("id,a,b\n07,0,.5\n08,0,2\n")
+    same(import_vectors("v.csv", token_column="id"), ["07", "08"], [[0, 0.5], [0, 2]])
+
+
+def test_columns_of_csv_that_do_not_fit(folder):
+    (folder / "v.csv").write_text("word,a,b\nx,1,2\ny,,4\n")
+    refused(r"'y' \(row 2 of v.csv\) holds a number that is missing", "v.csv", vector_columns=["a", "b"])
+    refused("column 'a' of v.csv would be read twice", "v.csv", vector_columns=["a", "a"])
+    refused("column 'a' of v.csv would be read twice", "v.csv", vector_columns="a", token_column="a")
+    (folder / "v.csv").write_text("word,a,a\nx,1.5,2\ny,3,4\n")
+    refused("v.csv has several columns named 'a'", "v.csv")
+    refused("v.csv has several columns named 'a'", "v.csv", vector_columns="a")
+    (folder / "v.csv").write_text("word,a\nx,1\ny,2\n" + "z,?\n")
+    refused("holds string; a vector", "v.csv", token_column="word", vector_columns="a")
+
+
 # The command
 
 
@@ -382,6 +446,17 @@ def test_import_refuses_in_one_line_and_replaces_nothing(folder):
     assert (result.exit_code, len(result.stderr.splitlines())) == (1, 1)
     assert not (folder / "embedkit.safetensors").exists()
     assert run("import", "v.npy", "--from", "nothing").exit_code == 2
+
+
+def test_a_file_of_keys_that_is_empty_is_no_interruption(folder):
+    write_npy()
+    (folder / "k.npy").touch()
+    result = run("import", "v.npy", "--keys", "k.npy")
+    assert (result.exit_code, len(result.stderr.splitlines())) == (1, 1)
+    aborted = click.Abort()
+    aborted.__cause__ = EOFError()
+    assert explain(aborted) == ("a file ended too early; is it empty or cut short?", 1)
+    assert explain(click.Abort())[1] == 130
 
 
 def test_the_command_names_all_formats():

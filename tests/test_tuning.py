@@ -20,10 +20,11 @@ from embedkit import (
     SourceError,
     Validation,
 )  # fmt: skip
+from embedkit.evaluation import Measure
 from embedkit.plugins import Plugins, load_plugins
 from embedkit.tuning import Tuning
 from embedkit.tuning.space import candidates
-from embedkit.tuning.trials import Bench
+from embedkit.tuning.trials import Bench, OutOfTime, Trial, perform
 
 
 def groups(n_keys=40):
@@ -226,6 +227,19 @@ def test_the_time_budget_breaks_off_all_but_the_first():
     assert not found.interrupted
 
 
+def test_a_trial_that_is_late_is_broken_off_and_noted():
+    import optuna
+
+    measure, validation = Measure.parse("ndcg@5"), Validation()
+    bench = Bench(validation.split(groups()), measure, validation, prune=True, deadline=time.monotonic() - 1)
+    study = optuna.create_study(direction="maximize")
+    (candidate,) = candidates(PLUGINS, ("mixed",), {})
+    with pytest.raises(OutOfTime):
+        perform(study, study.ask(), bench, candidate, {}, Run())
+    (trial,) = map(Trial.of, study.trials)
+    assert (trial.trainer, trial.state, trial.value) == ("mixed", "stopped", None)
+
+
 def test_trainers_are_told_of_by_name_and_epochs():
     asked = []
 
@@ -333,6 +347,7 @@ def test_a_study_in_no_folder_is_refused(tmp_path):
         ({"trials": 0}, "trials must be a whole number of at least 1"),
         ({"time_budget": 0}, "time_budget must be a number of seconds above 0"),
         ({"quality": 2}, "quality must be a number of at least 0 and of at most 1"),
+        ({"mixed.quality": 2}, "mixed.quality must be a number of at least 0"),
         ({"qualty": 1}, "qualty is no option of trainer mixed. Did you mean 'quality'"),
     ],
 )

@@ -48,8 +48,24 @@ def test_every_number_is_read_as_python_reads_it(tmp_path_factory, number):
         "2 3\na\t1\t2\t3\nb\t4\t5\t6\n\n",
         "a 1 2 3\nb 4 5 6\n",
         "a 1e0 +2 3.\nb 0.4E1 50e-1 600000e-5",
+        "2 3\na  1   2 \t3\nb 4  5 6\n",
+        "a   1 2  3\nb\t\t4 5 6",
+        "a 1 2 3\nb 4 5 6\n\n",
+        "a 1 2 3\r\nb 4 5 6\r\n\r\n \n",
     ],
-    ids=["plain", "fastText's blank", "Windows", "no last newline", "tabs", "GloVe", "exponents"],
+    ids=[
+        "plain",
+        "fastText's blank",
+        "Windows",
+        "no last newline",
+        "tabs",
+        "GloVe",
+        "exponents",
+        "runs of blanks",
+        "GloVe with runs of blanks",
+        "GloVe with a blank last line",
+        "GloVe from Windows with blank last lines",
+    ],
 )
 def test_the_habits_of_writers_are_understood(tmp_path, text):
     assert read(tmp_path, text) == (["a", "b"], [[1, 2, 3], [4, 5, 6]])
@@ -57,6 +73,10 @@ def test_the_habits_of_writers_are_understood(tmp_path, text):
 
 def test_tokens_may_hold_spaces_and_numbers(tmp_path):
     assert read(tmp_path, "3 2\n. . . 1 2\n1 2 3 4\n</s> 5 6\n") == ([". . .", "1 2", "</s>"], [[1, 2], [3, 4], [5, 6]])
+
+
+def test_a_token_may_be_a_blank(tmp_path):
+    assert read(tmp_path, "2 2\n  1 2\na 3 4\n") == ([" ", "a"], [[1, 2], [3, 4]])
 
 
 @pytest.mark.parametrize(
@@ -71,6 +91,8 @@ def test_tokens_may_hold_spaces_and_numbers(tmp_path):
         ("1 3\na 1 2 3\nb 4 5 6\n", "more follows after the 1 tokens"),
         ("999999999999 3\na 1 2 3\n", "cannot hold"),
         ("2 999999999999\na 1 2 3\n", "cannot hold"),
+        ("a 1.25 2.25\n\nb 3.25 4.25\n", "line 2 has fewer than 2 numbers"),
+        ("2 3\na 1 2 3\n   5  6\n", "line 3 has fewer than 3 numbers"),
         ("2 0\na\nb\n", "no numbers behind a token"),
         ("hello\n", "no numbers behind a token"),
         ("\n\n", "no numbers behind a token"),

@@ -44,6 +44,8 @@ def told(error: Exception) -> int:
 
 def explain(error: Exception) -> tuple[str, int]:
     """Return what to say about `error`, in one line, and the exit code."""
+    if isinstance(error, click.Abort) and isinstance(error.__cause__, EOFError):  # so click passes it on
+        return "a file ended too early; is it empty or cut short?", CANNOT
     if isinstance(error, Interrupted | click.Abort):
         return str(error) or "interrupted.", INTERRUPTED
     if isinstance(error, click.ClickException):

@@ -93,7 +93,7 @@ def stopping_of(params: Mapping[str, Any], seed: Any) -> EarlyStopping | None:
     names = ("patience", "validation", "validation_share", "validation_layout", "include_seen", "retrain")
     if params["early_stopping"] is None:
         for name in names:
-            if params[name]:
+            if params[name] is not None and params[name] is not False:
                 raise click.UsageError(f"--{name.replace('_', '-')} goes with --early-stopping METRIC@K.")
         return None
     from embedkit.evaluation import EarlyStopping

@@ -25,6 +25,7 @@ from embedkit.cli.stopping import SPLITS, validation_flags, validation_of
 from embedkit.cli.table import terminal_width, wrapped
 from embedkit.cli.terminal import TerminalRun
 from embedkit.cli.train import spec_flags
+from embedkit.errors import OptionError, UnknownNameError
 
 if TYPE_CHECKING:
     from embedkit.corpus import Corpus
@@ -92,7 +93,7 @@ def tune(ctx: click.Context, /, **params: Any) -> None:
 def _check(params: Mapping[str, Any]) -> None:
     """Refuse wrong calls before anything is read."""
     from embedkit.evaluation import Measure
-    from embedkit.tuning.study import require_optuna
+    from embedkit.tuning.study import check_file, require_optuna
 
     if params["source"] is None:
         raise click.UsageError("say what to learn from: --source NAME.")
@@ -102,6 +103,8 @@ def _check(params: Mapping[str, Any]) -> None:
         raise click.UsageError(f"--trials must be at least 1; got {params['trials']}.")
     Measure.parse(params["metric"])
     require_optuna()
+    if params["study"] is not None:
+        check_file(params["study"])
 
 
 class _TrialRun(TerminalRun):
@@ -119,8 +122,6 @@ class _Tune:
     """The search of one call: what it reads, what it tells."""
 
     def __init__(self, ctx: click.Context, params: dict[str, Any]) -> None:
-        from embedkit.tuning.space import candidates
-
         self._params = params
         self._plugins = registry(ctx).plugins()
         self._plugins.source(params["source"])
@@ -129,9 +130,34 @@ class _Tune:
         self._validation = validation_of(held_out, params["seed"])
         self._split = split_options(params["split"], params)
         self._values = given_values(spec_flags(ctx), params)
-        self._trainers = [candidate.name for candidate in candidates(self._plugins, params["trainers"], {})]
+        self._trainers = self._names(ctx)
         self._settings = trainer_settings(ctx, params["settings"], self._trainers, {})
+        self._check_settings()
         self._run = TerminalRun()
+
+    def _names(self, ctx: click.Context) -> list[str]:
+        """Return the trainers that are tried."""
+        from embedkit.tuning.space import candidates
+
+        try:
+            return [candidate.name for candidate in candidates(self._plugins, self._params["trainers"], {})]
+        except UnknownNameError as error:
+            raise click.UsageError(str(error), ctx) from error
+
+    def _fixed(self) -> dict[str, Any]:
+        return {f"{t}.{name}": value for t, values in self._settings.items() for name, value in values.items()}
+
+    def _check_settings(self) -> None:
+        """Refuse values that their options do not take, by what was typed."""
+        from embedkit.tuning.space import candidates
+
+        try:
+            candidates(self._plugins, self._trainers, self._fixed())
+        except OptionError as error:
+            option = error.option.rpartition(".")[2]
+            named = {text.partition("=")[0].replace("-", "_"): text for text in self._params["settings"]}
+            typed = named.get(error.option.replace("-", "_")) or named.get(option) or error.option
+            raise click.UsageError(f"--set {typed}: {option.replace('_', '-')} {error.problem}") from error
 
     def run(self) -> None:
         """Search, then print what was found."""
@@ -152,7 +178,7 @@ class _Tune:
                 plugins=self._plugins,
                 make_run=self._next_run,
                 on_trial=self._tell,
-                **{f"{t}.{name}": value for t, values in self._settings.items() for name, value in values.items()},
+                **self._fixed(),
             )
         finally:
             self._run.close()

@@ -70,10 +70,17 @@ def parse_number(text, start, stop):
 
 
 @kernel
+def is_blank(byte):
+    """Tell whether a byte is one that parts numbers, or ends a line before its newline."""
+    return byte in (SPACE, TAB, RETURN)
+
+
+@kernel
 def parse_line(text, start, stop, vector):
     """Read a line's numbers into `vector`; return where its token ends, and what is wrong with it (GOOD: nothing)."""
-    while stop > start and (text[stop - 1] == SPACE or text[stop - 1] == RETURN or text[stop - 1] == TAB):
+    while stop > start and is_blank(text[stop - 1]):
         stop -= 1
+    end = stop
     for column in range(vector.shape[0] - 1, -1, -1):
         begin = stop
         while begin > start and text[begin - 1] != SPACE and text[begin - 1] != TAB:
@@ -84,8 +91,11 @@ def parse_line(text, start, stop, vector):
         if not good:
             return begin, NO_NUMBER
         vector[column] = value
-        stop = begin - 1
-    return stop, GOOD
+        end = begin - 1
+        stop = end
+        while stop > start and is_blank(text[stop - 1]):
+            stop -= 1
+    return stop if stop > start else end, GOOD  # a token may be a blank itself
 
 
 @kernel

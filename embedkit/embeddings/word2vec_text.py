@@ -75,8 +75,8 @@ def _shape(path: str | os.PathLike[str], text: np.ndarray) -> tuple[int, int, in
         begin = len(first) + 1
     else:
         size, begin = len(first.split()) - 1, 0
-        n = sum(int((text[i : i + _LONGEST_LINE] == ord("\n")).sum()) for i in range(0, len(text), _LONGEST_LINE))
-        n += int(text[-1] != ord("\n"))
+        lines = text[: _content_end(text)]
+        n = 1 + sum(int((lines[i : i + _LONGEST_LINE] == ord("\n")).sum()) for i in range(0, len(lines), _LONGEST_LINE))
     if size < 1:
         raise ModelError(f"{path} is no text of vectors: its first line has no numbers behind a token.")
     if n * (2 * size + 1) > len(text) - begin + 1:  # a blank and a digit a number, and the end of the line
@@ -85,6 +85,18 @@ def _shape(path: str | os.PathLike[str], text: np.ndarray) -> tuple[int, int, in
             "first line. Fetch it again."
         )
     return n, size, begin
+
+
+def _content_end(text: np.ndarray) -> int:
+    """Return where the whitespace begins that a file ends with."""
+    end = len(text)
+    while end:
+        begin = max(0, end - _LONGEST_LINE)
+        kept = len(text[begin:end].tobytes().rstrip())
+        if kept:
+            return begin + kept
+        end = begin
+    return 0
 
 
 def _parse(

@@ -62,6 +62,8 @@ class Validation:
         if self.share is not None and (self.part == "leave-one-out" or self.of_file):
             whose = "leave-one-out" if self.part == "leave-one-out" else "a validation file"
             raise OptionError("validation_share", f"does not go with {whose}; leave it out.")
+        if self.of_file and Path(str(self.part)).is_dir():
+            raise OptionError("validation", f"must be a split or a file; {self.part} is a folder.")
         if self.of_file and not Path(str(self.part)).exists():
             near = did_you_mean(str(self.part), SPLITS) or f" The splits are: {', '.join(SPLITS)}."
             raise OptionError("validation", f"must be a split or a file; there is no file {self.part}.{near}")

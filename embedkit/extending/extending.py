@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -21,7 +22,13 @@ _FEWEST = 10  # tokens to learn from
 _MOST = 50_000
 _TRIED = 6_000  # tokens on which widths are compared
 _BATCH = 1 << 12
-_BY_TOKEN = {"keep"}  # arrays of models by their names: by shape, vector_size might be taken for the number of tokens
+# Arrays of models by their names, and what new tokens get there: by shape, vector_size might be taken for the number
+# of tokens. The rarest token stands last.
+_BY_TOKEN: dict[str, Callable[[np.ndarray], Any]] = {
+    "keep": lambda kept: kept[-1],
+    "biases": np.mean,
+    "context_biases": np.mean,
+}
 _BLENDS = {"predicted": None, "typical": 0.0, "between": 0.5}
 
 
@@ -39,6 +46,8 @@ class _Known:
         float32 (n × d), learned; context None where the model has no context vectors.
     weights
         float64 (n), √count, since vectors of frequent tokens are known better; their mean is 1.
+    sized
+        bool (d), which numbers of the targets have a length in common; the others are offsets.
     """
 
     ids: np.ndarray
@@ -46,6 +55,7 @@ class _Known:
     vectors: np.ndarray
     context: np.ndarray | None
     weights: np.ndarray
+    sized: np.ndarray
 
     @property
     def targets(self) -> np.ndarray:
@@ -56,7 +66,12 @@ class _Known:
         """Return these rows alone."""
         context = None if self.context is None else self.context[rows]
         weights = self.weights[rows] / self.weights[rows].mean()
-        return _Known(self.ids[rows], self.content[rows], self.vectors[rows], context, weights)
+        return _Known(self.ids[rows], self.content[rows], self.vectors[rows], context, weights, self.sized)
+
+    def log_lengths(self) -> np.ndarray:
+        """Return the logarithms of the targets' lengths, without offsets: float32 (n × 1), finite for zeros too."""
+        lengths = np.linalg.norm(self.targets[:, self.sized], axis=1, keepdims=True)
+        return np.asarray(np.log(np.maximum(lengths, 1e-6 * max(float(lengths.max(initial=0)), 1e-30))), np.float32)
 
 
 @dataclass(frozen=True)
@@ -68,6 +83,7 @@ class _ContentMap:
     vectors: RidgeMap
     context: RidgeMap | None
     lengths: RidgeMap
+    sized: np.ndarray
 
     @classmethod
     def of(cls, known: _Known, width: float | None, rng: np.random.Generator) -> _ContentMap:
@@ -75,7 +91,7 @@ class _ContentMap:
         features = Features.of(known.content, width, rng)
         axes = Decomposition(features(known.content), known.weights, rng)
         context = None if known.context is None else axes.fit(known.context)
-        return cls(features, axes, axes.fit(known.vectors), context, axes.fit(_log_lengths(known.targets)))
+        return cls(features, axes, axes.fit(known.vectors), context, axes.fit(known.log_lengths()), known.sized)
 
     @property
     def targets(self) -> RidgeMap:
@@ -146,7 +162,17 @@ def _known(emb: Embeddings, content: Embeddings, rng: np.random.Generator) -> tu
     context = None if emb.context_vectors is None else np.asarray(emb.context_vectors[ids])
     weights = np.ones(len(ids)) if emb.counts is None else np.sqrt(np.maximum(emb.counts[ids], 1.0))
     content_rows = np.asarray(content.vectors[rows])
-    return _Known(ids, content_rows, np.asarray(emb.vectors[ids]), context, weights / weights.mean()), new
+    return _Known(ids, content_rows, np.asarray(emb.vectors[ids]), context, weights / weights.mean(), _sized(emb)), new
+
+
+def _sized(emb: Embeddings) -> np.ndarray:
+    """Return which numbers of what queries meet are no offsets, as popularity is: bool (vector_size)."""
+    sized = np.ones(emb.vector_size, bool)
+    if emb.query == "contrastive" and emb.config.get("offsets"):
+        sized[-1] = False
+    if emb.query == "spectral" and "prior" in emb.arrays:
+        sized &= np.asarray(emb.arrays["prior"]) == 0
+    return sized
 
 
 def _best_map(known: _Known, rng: np.random.Generator) -> _ContentMap:
@@ -165,28 +191,26 @@ def _lengths(
     if length == "predicted" or emb.config.get("fold_in", {}).get("loss") == "explicit":
         return "predicted", 1.0
     trial = Trial(emb, known.ids, rng)
-    if length == "typical" or not len(trial):
+    # Targets of contrastive are unit vectors: the typical length is 1 for all of them.
+    if length == "typical" or emb.query == "contrastive" or not len(trial):
         return "typical", 1.0
     predicted = found.axes.left_out(found.targets, known.targets)
-    lengths = found.axes.left_out(found.lengths, _log_lengths(known.targets))
-    candidates = {name: _with_length(predicted, lengths, blend) for name, blend in _BLENDS.items()}
+    lengths = found.axes.left_out(found.lengths, known.log_lengths())
+    candidates = {name: _with_length(predicted, lengths, blend, known.sized) for name, blend in _BLENDS.items()}
     chosen = [*candidates][trial.best([*candidates.values()])]
-    return chosen, trial.scale(candidates[chosen])
+    return chosen, trial.scale(candidates[chosen], known.sized)
 
 
-def _log_lengths(vectors: np.ndarray) -> np.ndarray:
-    """Return the logarithms of the lengths of vectors: float32 (n × 1), finite for zeros too."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(np.log(np.maximum(lengths, 1e-6 * max(float(lengths.max(initial=0)), 1e-30))), np.float32)
+def _with_length(predicted: np.ndarray, log_lengths: np.ndarray, blend: float | None, sized: np.ndarray) -> np.ndarray:
+    """Return predictions as they are (None), else with exp(log_lengths) · |prediction|^blend for their lengths.
 
-
-def _with_length(predicted: np.ndarray, log_lengths: np.ndarray, blend: float | None) -> np.ndarray:
-    """Return predictions as they are (None), else with exp(log_lengths) · |prediction|^blend for their lengths."""
+    Only the numbers that are `sized` have that length, and are changed.
+    """
     if blend is None:
         return predicted
-    own = np.linalg.norm(predicted, axis=1, keepdims=True)
+    own = np.linalg.norm(predicted[:, sized], axis=1, keepdims=True)
     own = np.where(own > 0, own, 1)
-    return np.asarray(predicted * np.exp(log_lengths) * own ** (blend - 1), np.float32)
+    return np.asarray(predicted * np.where(sized, np.exp(log_lengths) * own ** (blend - 1), 1), np.float32)
 
 
 def _predict(
@@ -201,12 +225,13 @@ def _predict(
         features = found.features(content[new[rows]])
         made = found.axes.predict(found.targets, features)
         lengths = found.axes.predict(found.lengths, features)
-        sized = _with_length(made, lengths, _BLENDS[chosen]) * np.float32(scale)
+        made = _with_length(made, lengths, _BLENDS[chosen], found.sized)
+        made *= np.where(found.sized, np.float32(scale), np.float32(1))
         if context is None:
-            vectors[rows] = sized
+            vectors[rows] = made
         else:
             vectors[rows] = found.axes.predict(found.vectors, features)
-            context[rows] = sized
+            context[rows] = made
     return vectors, context
 
 
@@ -241,8 +266,10 @@ def _joined(
 
 
 def _lengthened(name: str, array: np.ndarray, n_new: int) -> np.ndarray:
-    """Return what holds a number for each token with that of the rarest, which stands last, for new ones too."""
-    return np.concatenate((array, np.repeat(array[-1:], n_new))) if name in _BY_TOKEN else array
+    """Return what holds a number for each token with one for each new token too."""
+    if name not in _BY_TOKEN:
+        return array
+    return np.concatenate((array, np.full(n_new, _BY_TOKEN[name](array), array.dtype)))
 
 
 def _labels(given: Names | None, n: int) -> Names:

@@ -54,14 +54,17 @@ class Trial:
                 values[which] += self._value(queries @ predicted.T, history)
         return int(np.argmax(values))
 
-    def scale(self, predicted: np.ndarray) -> float:
+    def scale(self, predicted: np.ndarray, sized: np.ndarray | None = None) -> float:
         """Return what to multiply predictions by, so that new tokens get the share of recommendations that is theirs.
 
         A part of the tokens, drawn, is taken for new and competes with the learned vectors of the others. Their share
-        of the top 20 is to be what it is of the last tokens of the histories.
+        of the top 20 is to be what it is of the last tokens of the histories. Only those numbers are multiplied that
+        are `sized` (bool d, all where None); what the others add to scores is that of the best at a factor of 1.
         """
+        fixed = np.zeros(predicted.shape[1], bool) if sized is None else ~sized
         learned = np.asarray(self._emb.targets[self._tokens[~self._new]])
         best: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
+        added: list[np.ndarray] = []
         theirs = 0
         for queries, history in self._batches():
             last = self._place[history.indices[history.indptr[1:] - 1]]
@@ -69,8 +72,13 @@ class Trial:
             for side, kept in enumerate((self._new, ~self._new)):
                 scores = queries @ (predicted[kept] if side == 0 else learned).T
                 _hide(scores, _without_last(history), np.where(kept, np.cumsum(kept) - 1, -1)[self._place], self._place)
-                best[side].append(-np.sort(-scores, axis=1)[:, :_TOP])
-        return _scale_for_share(np.concatenate(best[0]), np.concatenate(best[1]), theirs / len(self))
+                first = np.argsort(-scores, axis=1)[:, :_TOP]
+                best[side].append(np.take_along_axis(scores, first, axis=1))
+                if side == 0:
+                    offsets = queries[:, fixed] @ predicted[kept][:, fixed].T
+                    added.append(np.take_along_axis(offsets, first, axis=1))
+        new, offset = np.concatenate(best[0]), np.concatenate(added)
+        return _scale_for_share(new - offset, np.concatenate(best[1]), theirs / len(self), offset)
 
     def _batches(self) -> Iterator[tuple[np.ndarray, History]]:
         for start in range(0, len(self), _BATCH):
@@ -91,8 +99,10 @@ def _hide(scores: np.ndarray, history: History, column: np.ndarray, place: np.nd
     scores[rows[columns >= 0], columns[columns >= 0]] = -np.inf
 
 
-def _scale_for_share(new: np.ndarray, learned: np.ndarray, share: float) -> float:
+def _scale_for_share(new: np.ndarray, learned: np.ndarray, share: float, offset: np.ndarray | float = 0.0) -> float:
     """Return the factor of the scores in `new` (rows × k, best first) at which that share of the top k is theirs.
+
+    `offset` is added to these afterwards.
 
     Where several come as near, it is the one nearest to 1. Negative scores rise as they are scaled down, so the share
     need not grow with the factor: all are tried.
@@ -100,7 +110,7 @@ def _scale_for_share(new: np.ndarray, learned: np.ndarray, share: float) -> floa
     best = _SCALES[0]
     nearest = np.inf
     for scale in sorted(_SCALES, key=lambda scale: abs(np.log(scale))):
-        both = np.hstack((new * np.float32(scale), learned))
+        both = np.hstack((new * np.float32(scale) + offset, learned))
         k = min(_TOP, both.shape[1])
         first = np.argpartition(-both, k - 1, axis=1)[:, :k]
         miss = abs((first < new.shape[1]).mean() - share)

@@ -17,7 +17,7 @@ from embedkit.options import describe
 from embedkit.plugins import Plugins, load_plugins
 from embedkit.training import CorpusOptions, make_plan
 from embedkit.tuning.space import Candidate, candidates, default_parameters, propose, propose_defaults
-from embedkit.tuning.study import fingerprint, open_study, quiet, require_optuna
+from embedkit.tuning.study import check_file, fingerprint, open_study, quiet, require_optuna
 from embedkit.tuning.trials import DEFAULTS, STOPPED, Bench, OutOfTime, Trial, counted, perform
 
 if TYPE_CHECKING:
@@ -134,6 +134,9 @@ def tune(
     measure = Measure.parse(metric)
     limit = _limit(trials, time_budget)
     require_optuna()
+    path = None if study is None else Path(study)
+    if path is not None:
+        check_file(path)
     plugins = plugins or load_plugins()
     seeds = {} if seed is None else {"seed": seed}
     corpus, settings = _read(source, options, trainers, seeds, plugins, make_run)
@@ -147,7 +150,6 @@ def tune(
     run = make_run("", None)
     run.say(validation.told(corpus, bench.parts))
     setting = _setting(corpus, bench, tried)
-    path = None if study is None else Path(study)
     with quiet(), open_study(path, setting, 1 if seed is None else seed) as opened:
         search = _Search(opened, bench, tried, make_run, on_trial)
         if before := len(search.found().trials):

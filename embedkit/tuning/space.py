@@ -99,10 +99,18 @@ def _candidate(trainer: type[Trainer], values: Mapping[str, Any]) -> Candidate:
     for spec in describe(trainer.Options):
         for name in (spec.name, f"{trainer.name}.{spec.name}"):
             if name in values:
-                fixed[spec.name] = spec.check(values[name])
+                fixed[spec.name] = _checked(spec, name, values[name])
         if spec.search is not None and spec.name not in fixed:
             searched.append(spec)
     return Candidate(trainer, fixed, tuple(searched))
+
+
+def _checked(spec: OptionSpec, name: str, value: Any) -> Any:
+    """Return the value as its option has it; an error blames the name that it was given under."""
+    try:
+        return spec.check(value)
+    except OptionError as error:
+        raise OptionError(name, error.problem) from error
 
 
 def propose(trial: optuna.trial.Trial, tried: Sequence[Candidate]) -> tuple[Candidate, dict[str, Any]]:

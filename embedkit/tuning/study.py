@@ -143,7 +143,7 @@ def _shown(value: Any) -> str:
 def _storage(path: Path) -> optuna.storages.RDBStorage:
     import optuna
 
-    _check_file(path)
+    check_file(path)
     try:
         return optuna.storages.RDBStorage(
             f"sqlite:///{path}", engine_kwargs={"connect_args": {"factory": _Connection, "timeout": 30}}
@@ -169,8 +169,14 @@ def _unusable(path: Path | None, error: Exception) -> EmbedkitError:
     return EmbedkitError(f"cannot keep a study in {path}: {line.rstrip('.')}; name another --study.")
 
 
-def _check_file(path: Path) -> None:
-    """Refuse what is no study before anything is written into it."""
+def check_file(path: Path) -> None:
+    """Refuse what is no study before anything is written into it.
+
+    Raises
+    ------
+    EmbedkitError
+        If the file cannot be written, or is something else.
+    """
     folder = path.parent
     if "?" in str(path):
         raise EmbedkitError(f"{path}: a study's name cannot hold a question mark; name another --study.")

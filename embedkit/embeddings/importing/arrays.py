@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import math
+import tokenize
 import zipfile
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Literal
 
@@ -25,6 +26,7 @@ from embedkit.errors import ModelError, did_you_mean
 from embedkit.memory import check_fits
 from embedkit.names import Names
 
+_NO_HEADER = (ValueError, TypeError, EOFError, SyntaxError, tokenize.TokenError, RecursionError, MemoryError)
 _DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
 
 
@@ -36,6 +38,8 @@ class Header:
     by_columns: bool
     dtype: np.dtype
     length: int
+    entry: str = ""
+    """The file of the archive that it is in, if it is in one."""
 
     @property
     def size(self) -> int:
@@ -84,7 +88,9 @@ def _read_header(file: IO[bytes], what: str, size: int) -> Header:
         version = np.lib.format.read_magic(io.BytesIO(first + file.read(2)))
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, by_columns, dtype = read(file)  # type: ignore[arg-type]
-    except (ValueError, TypeError, EOFError, SyntaxError, RecursionError, MemoryError) as error:
+        if not all(type(length) is int and length >= 0 for length in shape):
+            raise ValueError(f"shape {shape}")
+    except _NO_HEADER as error:
         raise ModelError(f"{what} is no array of NumPy's, or its header is damaged: save it again.") from error
     header = Header(shape, by_columns, dtype, file.tell())
     if dtype.hasobject:
@@ -102,8 +108,11 @@ def _headers(archive: zipfile.ZipFile, path: Path) -> dict[str, Header]:
     headers = {}
     for entry in archive.infolist():
         name = entry.filename.removesuffix(".npy")
+        if name in headers:
+            raise ModelError(f"{path} has two arrays named {name!r}; save it again with distinct names.")
         with archive.open(entry) as file:
-            headers[name] = _header_of_any(file, f"array {name!r} of {path}", entry.file_size)
+            header = _header_of_any(file, f"array {name!r} of {path}", entry.file_size)
+        headers[name] = replace(header, entry=entry.filename)
     return headers
 
 
@@ -151,7 +160,7 @@ def _npz_tokens(
             "numpy.array(tokens, dtype=str), or give them with --keys FILE."
         )
     check_fits(headers[name].size, f"the tokens in {what}", "give them with --keys FILE instead")
-    with archive.open(f"{name}.npy") as file:
+    with archive.open(headers[name].entry) as file:
         return as_strings(np.lib.format.read_array(file, allow_pickle=False), what), what
 
 
@@ -171,7 +180,7 @@ def _npz_matrix(archive: zipfile.ZipFile, name: str, header: Header, request: Re
     if header.by_columns:
         check_fits(2 * header.size, what, "save it by rows, as numpy.ascontiguousarray gives it")
         height = n
-    with archive.open(f"{name}.npy") as file, Rows() as rows:
+    with archive.open(header.entry) as file, Rows() as rows:
         file.read(header.length)
         for start in range(0, n, height):
             count = min(height, n - start)

@@ -20,13 +20,14 @@ FORMATS = {
     "parquet": (".parquet", ".pq"),
     "csv": (".csv", ".tsv"),
     "safetensors": (".safetensors",),
-    "vec": (".vec", ".txt", ".vec.gz"),
+    "vec": (".vec", ".txt"),
     "word2vec-binary": (),
     "fasttext-bin": (),
 }
 """The formats by name, and the endings that tell them; `.bin` is told by its first bytes."""
 
 _FASTTEXT_MAGIC = (793712314).to_bytes(4, "little")
+_GZIP_MAGIC = b"\x1f\x8b\x08"
 
 
 def import_vectors(
@@ -68,9 +69,9 @@ def import_vectors(
     path = Path(path)
     columns = (vector_columns,) if isinstance(vector_columns, str) else tuple(vector_columns)
     request = Request(path, None if keys is None else Path(keys), token_column, columns, say)
-    _check_file(path)
-    form = form or format_of(path)
     try:
+        _check_file(path)
+        form = form or format_of(path)
         made = _reader(form)(request)
     except OSError as error:
         raise ModelError(f"{error.filename or path} cannot be read: {error.strerror or error}.") from error
@@ -110,6 +111,9 @@ def _check_file(path: Path) -> None:
         raise ModelError(f"there is no file {path}; check the path.")
     if path.stat().st_size == 0:
         raise ModelError(f"{path} is empty; fetch or save it again.")
+    with path.open("rb") as file:
+        if file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC:
+            raise ModelError(f"{path} is packed with gzip; unpack it (gunzip) and import what comes out.")
 
 
 def _reader(form: str) -> Callable[[Request], Embeddings | tuple[Names, np.ndarray]]:
@@ -172,9 +176,17 @@ def _check(emb: Embeddings, path: Path) -> None:
 
 def _scaled(emb: Embeddings, path: Path, say: Say) -> Embeddings:
     """Return the embeddings with vectors of length 1."""
-    if emb.context_vectors is not None or emb.arrays:
+    if emb.context_vectors is not None or emb.keys is not None or emb.arrays:
         raise ModelError(f"{path} is a model, whose parts go together and cannot be scaled: leave out --unit.")
     vectors, zeros = unit_rows(emb.vectors)
     if zeros:
         say(f"{zeros:,} of the vectors are all zeros and stay so.")
-    return Embeddings(emb.tokens, vectors, counts=emb.counts, labels=emb.labels, config=emb.config)
+    return Embeddings(
+        emb.tokens,
+        vectors,
+        counts=emb.counts,
+        labels=emb.labels,
+        query=emb.query,
+        config=emb.config,
+        losses=emb.losses,
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tokenize
 from pathlib import Path
 from typing import Any
 
@@ -86,9 +87,12 @@ def _in_order(rows: dict[str, Any], path: Path) -> list[str]:
 
 
 def _of_npy(path: Path) -> Names:
+    with path.open("rb") as file:
+        if file.read(2) == b"PK":
+            raise ModelError(f"{path} is an archive (.npz), not one array: save its tokens alone with numpy.save.")
     try:
         return as_strings(np.load(path, mmap_mode="r", allow_pickle=False), str(path))
-    except ValueError as error:
+    except (ValueError, EOFError, OverflowError, tokenize.TokenError) as error:
         raise ModelError(
             f"{path} is no array of strings that can be read safely: save it as numpy.array(tokens, dtype=str)."
         ) from error

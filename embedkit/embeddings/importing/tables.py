@@ -21,7 +21,7 @@ from embedkit.names import Names
 _BATCH = 1 << 14  # rows
 _CSV_BLOCK = 1 << 22  # bytes
 
-Batches = Callable[[list[str]], Iterator[Any]]
+Batches = Callable[[list[str], str | None], Iterator[Any]]
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,15 @@ class Table:
     schema
         Its columns, as Arrow describes them.
     batches
-        From names of columns to record batches that hold these.
+        From names of columns, and which of them holds tokens, to record batches that hold these.
+    guessed
+        Whether the types were guessed from text, where `0` may be a floating-point number.
     """
 
     path: Path
     schema: Any
     batches: Batches
+    guessed: bool = False
 
     def column(self, name: str) -> Any:
         """Return the type of a column.
@@ -53,7 +56,14 @@ class Table:
         if name not in self.schema.names:
             near = did_you_mean(name, self.schema.names) or f" It has: {self.listed()}."
             raise ModelError(f"{self.path} has no column {name!r}.{near}")
+        self.check_single([name])
         return _plain(self.schema.field(name).type)
+
+    def check_single(self, names: list[str]) -> None:
+        """Raise `ModelError` if one of the names is that of several columns."""
+        for name in names:
+            if self.schema.names.count(name) > 1:
+                raise ModelError(f"{self.path} has several columns named {name!r}; give each a name of its own.")
 
     def those(self, *tests: Callable[[Any], bool]) -> list[str]:
         """Return the names of the columns whose types pass one of the tests."""
@@ -83,7 +93,8 @@ def read_token_column(path: Path, column: str | None) -> Names:
     with _told(path, form):
         table = reader(path)
         name = _token_column(table, column, only=len(table.schema.names) == 1)
-        return _names([batch.column(0) for batch in table.batches([name])], path, name)
+        table.check_single([name])
+        return _names([batch.column(0) for batch in table.batches([name], name)], path, name)
 
 
 @contextmanager
@@ -106,7 +117,7 @@ def _parquet(path: Path) -> Table:
     from pyarrow.parquet import ParquetFile
 
     file = ParquetFile(path)
-    return Table(path, file.schema_arrow, lambda names: file.iter_batches(_BATCH, columns=names))
+    return Table(path, file.schema_arrow, lambda names, token: file.iter_batches(_BATCH, columns=names))
 
 
 def _csv(path: Path) -> Table:
@@ -118,22 +129,24 @@ def _csv(path: Path) -> Table:
     with csv.open_csv(path, reading, parsing) as first:
         schema = first.schema
 
-    def batches(names: list[str]) -> Iterator[Any]:
-        types = {name: pa.float32() if kinds.is_floating(schema.field(name).type) else pa.string() for name in names}
+    def batches(names: list[str], token: str | None) -> Iterator[Any]:
+        types = {name: pa.string() if name == token else pa.float32() for name in names}
         converting = csv.ConvertOptions(include_columns=names, column_types=types, strings_can_be_null=False)
         with csv.open_csv(path, reading, parsing, converting) as reader:
             yield from reader
 
-    return Table(path, schema, batches)
+    return Table(path, schema, batches, guessed=True)
 
 
 def _read(table: Table, request: Request) -> tuple[Names, np.ndarray]:
     token = None if request.keys is not None else _token_column(table, request.token_column)
     columns = _vector_columns(table, request, token)
+    names_read = [*columns, *([token] if token else [])]
+    table.check_single(names_read)
     tokens: list[Any] = []
     with Rows() as rows:
         done, width = 0, 0
-        for batch in table.batches([*columns, *([token] if token else [])]):
+        for batch in table.batches(names_read, token):
             block = _matrix([batch.column(name) for name in columns], table.path, done, width)
             if not len(block):
                 continue
@@ -179,11 +192,15 @@ def _vector_columns(table: Table, request: Request, token: str | None) -> list[s
                 raise ModelError(
                     f"column {name!r} of {table.path} holds {kind}; a vector is one list, or many numbers."
                 )
+        twice = next((name for name in given if given.count(name) > 1 or name == token), None)
+        if twice is not None:
+            raise ModelError(f"column {twice!r} of {table.path} would be read twice; name each column once.")
         return list(given)
     lists = table.those(_is_list)
     if len(lists) == 1:
         return lists
-    numbers = table.those(kinds.is_floating)
+    whole_too = table.guessed and token is not None
+    numbers = [name for name in table.those(_is_number if whole_too else kinds.is_floating) if name != token]
     if lists or not numbers:
         raise ModelError(f"say which column of {table.path} holds the vectors, with --vector-column: {table.listed()}.")
     others = [name for name in table.schema.names if name not in (*numbers, token)]

@@ -93,6 +93,8 @@ class Learning:
                         raise EmbedkitError("the vectors grew beyond all bounds; lower --alpha.")
                     loss, weight, before = loss + more, weight + of_weight, epoch * self.examples.total + place
                     watch(0)
+                if weight == 0:
+                    raise EmbedkitError("an epoch drew nothing to predict; raise --held-out or --max-history.")
                 losses.append(loss / weight)
                 if not run.epoch_done(losses[-1], result):
                     break

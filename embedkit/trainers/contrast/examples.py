@@ -84,6 +84,8 @@ class NextTokens:
 class HeldOutTokens:
     """A part of each row's different tokens, drawn anew each time, are the targets; the rest is the history.
 
+    Where the share is so small, or so large, that again and again nothing would be on one side, one token is held out.
+
     Raises
     ------
     EmbedkitError

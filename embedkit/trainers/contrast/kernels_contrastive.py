@@ -124,6 +124,7 @@ def draw_held_out(
     while drawn + 1 < len(starts) and place < n:
         row = permuted(place, n, key)
         place += 1
+        before = drawn
         first, last = indptr[row], indptr[row + 1]
         kept = most_entries / (last - first) if last > first else 0.0
         for _ in range(_TRIES if last - first > 1 else 0):
@@ -150,7 +151,33 @@ def draw_held_out(
                 drawn += 1
                 starts[drawn], ends[drawn] = filled, asked
                 break
+        if drawn == before and last - first > 1:
+            of_row = ids[first:last], weights[first:last]
+            shown = hold_out_one(*of_row, recency, rng, filled + most_entries, filled, tokens, counts, targets[asked:])
+            if shown > filled:
+                filled, asked = shown, asked + 1
+                drawn += 1
+                starts[drawn], ends[drawn] = filled, asked
     return drawn, place
+
+
+@kernel
+def hold_out_one(row, weights, recency, rng, end, filled, tokens, counts, targets):
+    """Hold a token of a row out, drawn, where it has two different ones; return how far `tokens` are filled then.
+
+    The latest of the other tokens are the history, up to `end`.
+    """
+    if not np.any(row != row[0]):
+        return filled
+    targets[0] = row[rng.integers(0, len(row))]
+    counted = np.float32(1)
+    for entry in range(len(row) - 1, -1, -1):
+        if row[entry] != targets[0] and filled < end:
+            tokens[filled] = row[entry]
+            counts[filled] = counted if len(weights) == 0 else counted * weights[entry]
+            filled += 1
+            counted *= recency
+    return filled
 
 
 @kernel

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from embedkit.corpus import Corpus
+from embedkit.trainers.skipgram import NegativeSamplingOptions
+
 _LARGE_WINDOW = 16
 _MOST_NEGATIVES = 496
 _WEIGHT_OF_A_NEGATIVE = 30
@@ -66,3 +69,12 @@ def block_shape(contexts: float, negative: int, alpha: float, largest_share: flo
     by_negatives = _STEP_OF_A_NEGATIVE * negatives / (alpha * contexts * negative)
     by_tokens = _STEP_OF_A_TOKEN / (alpha * largest_share * contexts * (1 + negative))
     return BlockShape(capacity, negatives, int(np.clip(min(by_negatives, by_tokens), 1, capacity)))
+
+
+def mean_contexts(corpus: Corpus, options: NegativeSamplingOptions) -> float:
+    """Return how many contexts a token has on average, thinning out aside."""
+    if options.window == "sentence":
+        lengths = np.diff(corpus.offsets)
+        others = np.minimum(lengths - 1, options.max_contexts)
+        return max(float((others * lengths).sum() / lengths.sum()), 1.0)
+    return options.window + 1.0 if options.shrink_windows else 2.0 * options.window

@@ -19,7 +19,7 @@ from embedkit.trainers.machinery.distributions import alias_table, keep_probabil
 from embedkit.trainers.machinery.racing import Race, n_workers, warm_up
 from embedkit.trainers.machinery.tables import empty_table, finite, padded, random_table
 from embedkit.trainers.sampling import kernels_fasttext
-from embedkit.trainers.sampling.blocks import BlockShape, block_shape
+from embedkit.trainers.sampling.blocks import BlockShape, block_shape, mean_contexts
 from embedkit.trainers.sampling.subword_rows import SubwordRows
 
 _OPERATIONS_A_CALL = 1e9
@@ -190,20 +190,11 @@ def _block(corpus: Corpus, options: FastTextOptions, largest_share: float) -> Bl
     """
     if options.architecture == "cbow":
         return block_shape(1, options.negative, options.first_alpha, largest_share)
-    contexts = _mean_contexts(corpus, options)
+    contexts = mean_contexts(corpus, options)
     shape = block_shape(contexts, options.negative, options.first_alpha, largest_share)
     weight = _CENTRES * contexts * options.negative
     negatives = int(np.clip(-(-weight // (8 * _WEIGHT_OF_A_NEGATIVE)) * 8, _FEWEST_NEGATIVES, _MOST_NEGATIVES))
     return BlockShape(_CENTRES, negatives, min(shape.centres, _CENTRES))
-
-
-def _mean_contexts(corpus: Corpus, options: FastTextOptions) -> float:
-    """Return how many contexts a token has on average, thinning out aside."""
-    if options.window == "sentence":
-        lengths = np.diff(corpus.offsets)
-        others = np.minimum(lengths - 1, options.max_contexts)
-        return max(float((others * lengths).sum() / lengths.sum()), 1.0)
-    return options.window + 1.0 if options.shrink_windows else 2.0 * options.window
 
 
 def _drawn_vectors(rows: int, more: int, options: FastTextOptions) -> np.ndarray:

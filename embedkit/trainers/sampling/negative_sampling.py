@@ -10,7 +10,7 @@ import numpy as np
 from embedkit.corpus import Corpus
 from embedkit.trainers.machinery.distributions import alias_table, noise_probabilities
 from embedkit.trainers.sampling import kernels_sgns, losses
-from embedkit.trainers.sampling.blocks import block_shape
+from embedkit.trainers.sampling.blocks import block_shape, mean_contexts
 
 if TYPE_CHECKING:
     from embedkit.trainers.skipgram import Word2VecOptions
@@ -28,7 +28,7 @@ class NegativeSampling(losses.Loss):
         self._accept, self._alias = alias_table(noise_probabilities(corpus.counts, options.ns_exponent))
         self._negative = options.negative
         kept = keep * corpus.counts
-        contexts = _mean_contexts(corpus, options) if architecture == "skipgram" else 1
+        contexts = mean_contexts(corpus, options) if architecture == "skipgram" else 1
         share = float(kept.max() / kept.sum())
         self._block = block_shape(contexts, options.negative, options.alpha, share)
         self._kernel, self._more = _SAMPLING_KERNELS[architecture]
@@ -51,12 +51,3 @@ _SAMPLING_KERNELS: Mapping[losses.Architecture, tuple[Any, tuple[bool, ...]]] = 
     "skipgram": (kernels_sgns.skipgram, ()),
     "cbow": (kernels_sgns.cbow, (True,)),
 }
-
-
-def _mean_contexts(corpus: Corpus, options: Word2VecOptions) -> float:
-    """Return how many contexts a token has on average, thinning out aside."""
-    if options.window == "sentence":
-        lengths = np.diff(corpus.offsets)
-        others = np.minimum(lengths - 1, options.max_contexts)
-        return max(float((others * lengths).sum() / lengths.sum()), 1.0)
-    return options.window + 1.0 if options.shrink_windows else 2.0 * options.window

@@ -59,7 +59,7 @@ def tell_result(say: Say, embeddings: Embeddings, output: Path, seconds: float) 
     losses = list(embeddings.losses)
     made = "imported" if "imported" in embeddings.config else "trained"
     learned = f"{embeddings.config.get('trainer', made)}, "
-    if losses:
+    if losses and "epochs" in embeddings.config.get("options", {"epochs": None}):
         learned += f"{plural(len(losses), 'epoch')}, loss {losses[-1]:.4f}, "
     say(f"Wrote {output} ({size(output.stat().st_size)}): {', '.join(parts)}; {learned}{duration(seconds)}.")
     if command := next_command(embeddings, output):

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import os
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Protocol
+
+import numpy as np
 
 from embedkit.contracts import Run
 from embedkit.embeddings import Embeddings
@@ -40,6 +44,64 @@ class Worker(Protocol):
 
     def advance(self) -> bool:
         """Go over the next piece, a fraction of a second's work; False when the part is done."""
+
+
+class Part(ABC):
+    """A worker that goes with a kernel over positions first..last of a corpus.
+
+    Parameters
+    ----------
+    offsets
+        int64, where the corpus's sentences begin.
+    number, seed
+        Which worker it is, and the seed of all: together those of its own draws.
+    alpha, min_alpha, epochs
+        The learning rate, which falls linearly over all epochs.
+    tokens_a_call
+        How many tokens the kernel may read and still be back in a fraction of a second.
+    read_ahead
+        How many kept tokens there is room for; see `sampling.kernels_blocks`.
+    """
+
+    def __init__(
+        self, offsets: np.ndarray, first: int, last: int, *, number: int, seed: int, alpha: float, min_alpha: float,
+        epochs: int, tokens_a_call: int, read_ahead: int,
+    ) -> None:  # fmt: skip
+        self._first, self._last = first, last
+        self._sentence = int(np.searchsorted(offsets, first, side="right")) - 1
+        self._state = np.random.SeedSequence([seed, number]).generate_state(2, np.uint64)
+        self._pending = np.zeros((3, read_ahead), np.int64)
+        self._alpha, self._fall = alpha, (alpha - min_alpha) / epochs
+        self._tokens_a_call = tokens_a_call
+        self.begin(0)
+
+    def begin(self, epoch: int) -> None:
+        """Go back to the part's start, with the learning rates of this epoch."""
+        self._cursor = np.array([self._first, self._sentence, 0, 0])
+        self._alphas = (self._alpha - self._fall * epoch, self._alpha - self._fall * (epoch + 1))
+        self.done, self.loss, self.pairs = 0, 0.0, 0.0
+
+    def advance(self) -> bool:
+        """Go over the next piece; False when the part is done."""
+        loss, pairs, finished = self._call(self._last, self._tokens_a_call)
+        self.done = int(self._cursor[0]) - self._first
+        self.loss += loss
+        self.pairs += pairs
+        return not finished
+
+    def compile(self) -> None:
+        """Call the kernel on nothing."""
+        self._call(self._first, 0)
+
+    @abstractmethod
+    def _call(self, last: int, max_tokens: int) -> tuple[float, int, bool]:
+        """Call the kernel up to `last`; return the summed loss, over how many pairs, and whether it got there."""
+
+
+def divided(n_tokens: int, n_parts: int) -> list[tuple[int, int]]:
+    """Return where equal parts of a corpus begin and end, none of them empty."""
+    bounds = np.linspace(0, n_tokens, n_parts + 1).astype(np.int64).tolist()
+    return [(first, last) for first, last in pairwise(bounds) if first < last]
 
 
 @dataclass

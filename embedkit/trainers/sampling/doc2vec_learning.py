@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from embedkit.errors import EmbedkitError
 from embedkit.memory import check_fits
 from embedkit.trainers.doc2vec import Doc2VecOptions
 from embedkit.trainers.machinery.distributions import alias_table, keep_probabilities, noise_probabilities
-from embedkit.trainers.machinery.racing import Race, n_workers, warm_up
+from embedkit.trainers.machinery.racing import Part, Race, divided, n_workers, warm_up
 from embedkit.trainers.machinery.tables import empty_table, finite, packed, padded, random_table
 from embedkit.trainers.sampling import kernels_doc2vec
 from embedkit.trainers.sampling.blocks import block_shape
@@ -88,34 +87,19 @@ def _even_sample(probabilities: np.ndarray) -> np.ndarray:
     return np.minimum(found, len(probabilities) - 1).astype(np.int32)
 
 
-class Doc2VecPart:
-    """A worker of a `Race`: goes over positions first..last of the corpus."""
+class DocumentPart(Part):
+    """A worker that goes with a kernel over a part of the corpus."""
 
     def __init__(self, task: Doc2VecTask, first: int, last: int, number: int) -> None:
+        options = task.options
         self._task = task
-        self._first, self._last = first, last
-        self._sentence = int(np.searchsorted(task.corpus.offsets, first, side="right")) - 1
-        self._state = np.random.SeedSequence([task.options.seed, number]).generate_state(2, np.uint64)
-        self._pending = np.zeros((3, _PENDING + task.block.capacity + 2 * task.options.window), np.int64)
-        self.begin(0)
+        super().__init__(
+            task.corpus.offsets, first, last, number=number, seed=options.seed, alpha=options.alpha,
+            min_alpha=options.min_alpha, epochs=options.epochs, tokens_a_call=_TOKENS_A_CALL,
+            read_ahead=_PENDING + task.block.capacity + 2 * options.window,
+        )  # fmt: skip
 
-    def begin(self, epoch: int) -> None:
-        """Go back to the part's start, with the learning rates of this epoch."""
-        self._cursor = np.array([self._first, self._sentence, 0, 0])
-        options = self._task.options
-        fall = (options.alpha - options.min_alpha) / options.epochs
-        self._alphas = (options.alpha - fall * epoch, options.alpha - fall * (epoch + 1))
-        self.done, self.loss, self.pairs = 0, 0.0, 0.0
-
-    def advance(self) -> bool:
-        """Go over the next piece; False when the part is done."""
-        loss, pairs, finished = self.call(self._last, _TOKENS_A_CALL)
-        self.done = int(self._cursor[0]) - self._first
-        self.loss += loss
-        self.pairs += pairs
-        return not finished
-
-    def call(self, last: int, max_tokens: int) -> tuple[float, int, bool]:
+    def _call(self, last: int, max_tokens: int) -> tuple[float, int, bool]:
         """Call the kernel; with `last` the part's first position it is compiled, no more."""
         task, options = self._task, self._task.options
         ids, offsets, sentence_keys = task.arrays
@@ -150,10 +134,8 @@ def learn(corpus: Corpus, options: Doc2VecOptions, run: Run) -> Embeddings:
         "lower --vector-size, or have fewer tokens by a higher --min-count",
     )
     task = Doc2VecTask(corpus, options)
-    bounds = np.linspace(0, corpus.n_tokens, n_workers(options.workers, corpus.n_tokens) + 1).astype(np.int64).tolist()
-    parts = [
-        Doc2VecPart(task, first, last, number) for number, (first, last) in enumerate(pairwise(bounds)) if first < last
-    ]
-    warm_up(lambda: parts[0].call(bounds[0], 0), run)
+    divisions = divided(corpus.n_tokens, n_workers(options.workers, corpus.n_tokens))
+    parts = [DocumentPart(task, first, last, number) for number, (first, last) in enumerate(divisions)]
+    warm_up(parts[0].compile, run)
     Race(parts, corpus.n_tokens, task.snapshot).run(options.epochs, run, task.losses)
     return task.finish()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
@@ -16,7 +15,7 @@ from embedkit.errors import EmbedkitError
 from embedkit.memory import check_fits
 from embedkit.trainers.fasttext import FastTextOptions
 from embedkit.trainers.machinery.distributions import alias_table, keep_probabilities, noise_probabilities
-from embedkit.trainers.machinery.racing import Race, n_workers, warm_up
+from embedkit.trainers.machinery.racing import Part, Race, divided, n_workers, warm_up
 from embedkit.trainers.machinery.tables import empty_table, finite, padded, random_table
 from embedkit.trainers.sampling import kernels_fasttext
 from embedkit.trainers.sampling.blocks import BlockShape, block_shape, mean_contexts
@@ -131,41 +130,22 @@ class Task:
         return vectors
 
 
-class Part:
-    """A worker of a `Race`: goes with a kernel over positions first..last of the corpus."""
+class SubwordPart(Part):
+    """A worker that goes with a kernel over a part of the corpus."""
 
     def __init__(self, task: Task, first: int, last: int, number: int) -> None:
+        options = task.options
         self._task = task
-        self._first, self._last = first, last
-        self._sentence = int(np.searchsorted(task.offsets, first, side="right")) - 1
-        self._state = np.random.SeedSequence([task.options.seed, number]).generate_state(2, np.uint64)
-        self._pending = np.zeros((3, _PENDING + task.block.capacity + 2 * task.reach), np.int64)
         tables = task.inputs, task.outputs
         self._bases = [np.zeros((hot, t.shape[1]), np.float32) for hot, t in zip(task.n_hot, tables, strict=True)]
         self._copies = np.array(
             [len(t) - (task.n_workers - number) * hot for hot, t in zip(task.n_hot, tables, strict=True)]
         )
-        self.begin(0)
-
-    def begin(self, epoch: int) -> None:
-        """Go back to the part's start, with the learning rates of this epoch."""
-        self._cursor = np.array([self._first, self._sentence, 0, 0])
-        options = self._task.options
-        fall = (options.first_alpha - options.min_alpha) / options.epochs
-        self._alphas = (options.first_alpha - fall * epoch, options.first_alpha - fall * (epoch + 1))
-        self.done, self.loss, self.pairs = 0, 0.0, 0.0
-
-    def advance(self) -> bool:
-        """Go over the next piece; False when the part is done."""
-        loss, pairs, finished = self._call(self._last, self._task.tokens_a_call())
-        self.done = int(self._cursor[0]) - self._first
-        self.loss += loss
-        self.pairs += pairs
-        return not finished
-
-    def compile(self) -> None:
-        """Call the kernel on nothing."""
-        self._call(self._first, 0)
+        super().__init__(
+            task.offsets, first, last, number=number, seed=options.seed, alpha=options.first_alpha,
+            min_alpha=options.min_alpha, epochs=options.epochs, tokens_a_call=task.tokens_a_call(),
+            read_ahead=_PENDING + task.block.capacity + 2 * task.reach,
+        )  # fmt: skip
 
     def _call(self, last: int, max_tokens: int) -> tuple[float, int, bool]:
         task, options = self._task, self._task.options
@@ -225,8 +205,8 @@ def learn(corpus: Corpus, options: FastTextOptions, run: Run) -> Embeddings:
     if int(np.diff(corpus.offsets).max()) < 2:
         raise EmbedkitError("every sentence has a single token, so nothing occurs together; check how they are split.")
     task = Task.of(corpus, options)
-    bounds = np.linspace(0, corpus.n_tokens, task.n_workers + 1).astype(np.int64).tolist()
-    parts = [Part(task, first, last, number) for number, (first, last) in enumerate(pairwise(bounds)) if first < last]
+    divisions = divided(corpus.n_tokens, task.n_workers)
+    parts = [SubwordPart(task, first, last, number) for number, (first, last) in enumerate(divisions)]
     warm_up(parts[0].compile, run)
     losses: list[float] = []
     race = Race(parts, corpus.n_tokens, lambda: task.embeddings(corpus, losses))

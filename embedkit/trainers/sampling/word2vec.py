@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
-from itertools import pairwise
 
 import numpy as np
 
@@ -15,7 +14,7 @@ from embedkit.errors import EmbedkitError
 from embedkit.memory import available_bytes, check_fits
 from embedkit.trainers.machinery.distributions import keep_probabilities
 from embedkit.trainers.machinery.kernels_tiles import LANES
-from embedkit.trainers.machinery.racing import Race, n_workers, warm_up
+from embedkit.trainers.machinery.racing import Part, Race, divided, n_workers, warm_up
 from embedkit.trainers.machinery.tables import empty_table, finite, packed, padded, random_table
 from embedkit.trainers.sampling.losses import Architecture, Loss, Place, Rates, Stretch
 from embedkit.trainers.skipgram import Word2VecOptions
@@ -118,39 +117,20 @@ class Task:
         return self.options.max_contexts if window == "sentence" else int(window)
 
 
-class Part:
-    """A worker of a `Race`: goes with a kernel over positions first..last of the corpus."""
+class PairPart(Part):
+    """A worker that goes with a loss's kernel over a part of the corpus."""
 
     def __init__(self, task: Task, first: int, last: int, number: int) -> None:
+        options = task.options
         self._task = task
-        self._first, self._last = first, last
-        self._sentence = int(np.searchsorted(task.offsets, first, side="right")) - 1
-        self._state = np.random.SeedSequence([task.options.seed, number]).generate_state(2, np.uint64)
-        self._pending = np.zeros((3, task.loss.read_ahead + task.loss.capacity + 2 * task.reach), np.int64)
         self._bases = np.zeros((2, task.n_hot, task.vectors.inputs.shape[1]), np.float32)
         self._copies = task.vectors.n_tokens + number * task.n_hot
-        self._tokens_a_call = task.loss.tokens_a_call(task.options.vector_size, task.reach)
-        self.begin(0)
-
-    def begin(self, epoch: int) -> None:
-        """Go back to the part's start, with the learning rates of this epoch."""
-        self._cursor = np.array([self._first, self._sentence, 0, 0])
-        options = self._task.options
-        fall = (options.alpha - options.min_alpha) / options.epochs
-        self._alphas = (options.alpha - fall * epoch, options.alpha - fall * (epoch + 1))
-        self.done, self.loss, self.pairs = 0, 0.0, 0.0
-
-    def advance(self) -> bool:
-        """Go over the next piece; False when the part is done."""
-        loss, pairs, finished = self._call(self._last, self._tokens_a_call)
-        self.done = int(self._cursor[0]) - self._first
-        self.loss += loss
-        self.pairs += pairs
-        return not finished
-
-    def compile(self) -> None:
-        """Call the kernel on nothing."""
-        self._call(self._first, 0)
+        super().__init__(
+            task.offsets, first, last, number=number, seed=options.seed, alpha=options.alpha,
+            min_alpha=options.min_alpha, epochs=options.epochs,
+            tokens_a_call=task.loss.tokens_a_call(options.vector_size, task.reach),
+            read_ahead=task.loss.read_ahead + task.loss.capacity + 2 * task.reach,
+        )  # fmt: skip
 
     def _call(self, last: int, max_tokens: int) -> tuple[float, int, bool]:
         task, options = self._task, self._task.options
@@ -186,8 +166,8 @@ def learn(corpus: Corpus, options: Word2VecOptions, run: Run, architecture: Arch
         raise EmbedkitError("every sentence has a single token, so nothing occurs together; check how they are split.")
     _check_memory(len(corpus.tokens), options.vector_size)
     task = Task.of(corpus, options, architecture)
-    bounds = np.linspace(0, corpus.n_tokens, task.n_workers + 1).astype(np.int64).tolist()
-    parts = [Part(task, first, last, number) for number, (first, last) in enumerate(pairwise(bounds)) if first < last]
+    divisions = divided(corpus.n_tokens, task.n_workers)
+    parts = [PairPart(task, first, last, number) for number, (first, last) in enumerate(divisions)]
     warm_up(parts[0].compile, run)
     task.loss.announce(run)
     losses: list[float] = []

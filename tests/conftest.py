@@ -1,10 +1,13 @@
-"""What all tests share: compiled kernels that are never out of date, and no clock on examples."""
+"""What all tests share: compiled kernels that are never out of date, no clock on examples, `needs`."""
 
 import hashlib
+import importlib.util
 import os
+import shutil
 from pathlib import Path
 
 import hypothesis
+import pytest
 
 ROOT = Path(__file__).parent.parent
 
@@ -22,3 +25,16 @@ os.environ.setdefault("NUMBA_CACHE_DIR", str(ROOT / ".pytest_cache" / f"numba-{_
 # A deadline would measure the machine, and compiling.
 hypothesis.settings.register_profile("embedkit", deadline=None)
 hypothesis.settings.load_profile("embedkit")
+
+
+def needs(*modules, programs=()):
+    """Skip this module's tests where an optional package or program is missing; fail there with EMBEDKIT_ALL_TESTS=1.
+
+    Continuous integration sets that variable, so that a test that it was meant to run is never left out in silence.
+    """
+    missing = [name for name in modules if importlib.util.find_spec(name) is None]
+    missing += [name for name in programs if shutil.which(name) is None]
+    if missing and os.environ.get("EMBEDKIT_ALL_TESTS") == "1":
+        pytest.fail(f"not installed: {', '.join(missing)}", pytrace=False)
+    if missing:
+        pytest.skip(f"needs {', '.join(missing)}", allow_module_level=True)

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from embedkit.names import Names as Names
     from embedkit.options import Between as Between
     from embedkit.options import option as option
+    from embedkit.training import make_source as make_source
     from embedkit.training import read as read
     from embedkit.training import train as train
     from embedkit.tuning import tune as tune
@@ -67,7 +68,7 @@ _HOMES = {
     "embedkit.hookspecs": ("hookimpl",),
     "embedkit.names": ("Names",),
     "embedkit.options": ("Between", "option"),
-    "embedkit.training": ("read", "train"),
+    "embedkit.training": ("make_source", "read", "train"),
     "embedkit.tuning": ("tune",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from embedkit.contracts import QueryBuilder, Trainer
+from embedkit.contracts import Exporter, QueryBuilder, Trainer
 from embedkit.hookspecs import hookimpl
 
 
@@ -14,6 +14,15 @@ def register_trainers(register: Callable[[type[Trainer]], None]) -> None:
 
     for trainer in trainers.BUILT_IN:
         register(trainer)
+
+
+@hookimpl
+def register_exporters(register: Callable[[type[Exporter]], None]) -> None:
+    """Register the built-in formats."""
+    from embedkit import exporters
+
+    for exporter in exporters.BUILT_IN:
+        register(exporter)
 
 
 @hookimpl

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import pathlib
+import re
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -210,26 +211,44 @@ class Trainer:
 
 
 class Exporter:
-    """A format that vectors can be written in. Derive from it, give a `name` and `write`, register it.
+    """A format or a store that vectors are written to. Derive from it, give a `name` and `write`, register it.
 
     Attributes
     ----------
     name, summary, Options
         As those of a source.
+    keeps
+        What is written besides tokens and vectors: some of `labels`, `counts`. What a model has beyond it is told to
+        the user as left out.
+    vectors
+        Which of the model's vectors are written: `input`, `context` or `keys` (whose names then stand as tokens);
+        set before `write` is called.
+    run
+        The link to the outside: `self.run.say(...)`, `self.run.progress(...)`; silent unless somebody listens.
     """
 
     name: ClassVar[str]
     summary: ClassVar[str] = ""
     Options: ClassVar[type] = NoOptions
+    keeps: ClassVar[frozenset[str]] = frozenset()
+    vectors: str = "input"
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "summary" not in cls.__dict__:
             cls.summary = (inspect.getdoc(cls) or "").partition("\n")[0]
 
+    def __init__(self) -> None:
+        self.run = Run()
+
     def write(self, embeddings: Embeddings, target: str, options: Any) -> None:
-        """Write `embeddings` to `target`, a path or a URL."""
+        """Write `tokens` and `vectors` of `embeddings` to `target`, a path or a URL: all of it, or nothing."""
         raise NotImplementedError
+
+    def shown(self, target: str) -> str:
+        """Return how messages name a target: a URL without its password."""
+        hidden = re.sub(r"(://[^:/@\s]*):\S*@", r"\1:***@", target)
+        return re.sub(r"\b(password|token|api_?key)=[^&\s]*", r"\1=***", hidden, flags=re.IGNORECASE)
 
 
 @dataclass(frozen=True)

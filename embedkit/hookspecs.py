@@ -121,7 +121,7 @@ def register_exporters(register: Callable[[type[Exporter]], None]) -> None:
 
     Examples
     --------
-    One JSON object a line::
+    One JSON object a line (`embedkit export --to jsonl FILE`)::
 
         import json
 

@@ -60,14 +60,16 @@ def option(
     below: float | None = None,
     metavar: str | None = None,
     search: Search | None = None,
+    secret: bool = False,
 ) -> Any:
     """Return a dataclass field that is an option with help and bounds (`above`, `below` are exclusive).
 
     `search` is where `embedkit tune` looks for its best value: `Between(16, 512, log=True)`, or a tuple of choices;
-    without it the option is left at its default.
+    without it the option is left at its default. The value of a `secret` option, such as a URL with a password, is
+    shown nowhere: not in messages, in printed commands, or in what Python prints of the options.
     """
     meta = {"help": help, "minimum": minimum, "maximum": maximum, "above": above, "below": below, "metavar": metavar}
-    return field(default=default, metadata={**meta, "search": search})
+    return field(default=default, repr=not secret, metadata={**meta, "search": search, "secret": secret})
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,8 @@ class OptionSpec:
         `dataclasses.MISSING` where a value is required.
     search
         Where to look for its best value, or None.
+    secret
+        Whether its value is shown nowhere.
     """
 
     name: str
@@ -103,6 +107,7 @@ class OptionSpec:
     above: float | None
     below: float | None
     search: Search | None = None
+    secret: bool = False
 
     @property
     def required(self) -> bool:
@@ -160,7 +165,8 @@ class OptionSpec:
             if converted is not None and self._within(converted):
                 return converted
         near = did_you_mean(value, self.choices) if isinstance(value, str) else ""
-        raise OptionError(self.name, f"must be {self.expects()}; got {value!r}.{near}")
+        got = f"something else ({type(value).__name__})" if self.secret else repr(value)
+        raise OptionError(self.name, f"must be {self.expects()}; got {got}.{near}")
 
     def _within(self, value: Any) -> bool:
         if isinstance(value, bool | str):
@@ -240,8 +246,11 @@ def _describe_field(f: Field, hint: Any) -> OptionSpec:
     default = f.default
     if default is MISSING and f.default_factory is not MISSING:
         default = f.default_factory()
-    meta = {name: f.metadata.get(name) for name in ("metavar", "minimum", "maximum", "above", "below", "search")}
-    spec = OptionSpec(f.name, kinds, choices, multiple, optional, default, help=f.metadata.get("help", ""), **meta)
+    meta: dict[str, Any] = {
+        name: f.metadata.get(name) for name in ("metavar", "minimum", "maximum", "above", "below", "search")
+    }
+    meta |= {"help": f.metadata.get("help", ""), "secret": f.metadata.get("secret", False)}
+    spec = OptionSpec(f.name, kinds, choices, multiple, optional, default, **meta)
     _check_search(spec)
     return spec
 

@@ -29,6 +29,7 @@ RESERVED_OPTIONS = CORPUS_OPTIONS | {
     "retrain", "set", "share", "split", "split_layout", "split_output", "study", "test", "test_layout", "time_budget",
     "trials", "until", "validation", "validation_layout", "validation_share",
 }  # fmt: skip
+RESERVED_FOR_EXPORT = frozenset({"form", "help", "model", "target", "to", "vectors"})
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _HOOKS = tuple(name for name, value in vars(hookspecs).items() if name.startswith("register_") and callable(value))
@@ -224,7 +225,7 @@ class _Loader:
     def _register_exporters(self, plugin: Plugin) -> Callable[[type[Exporter]], None]:
         def register(exporter: type[Exporter]) -> None:
             options = _check_class("exporter", exporter, Exporter, ("write",))
-            _refuse(exporter, options & {"help", "model", "to"}, "reserved by the command line")
+            _refuse(exporter, options & RESERVED_FOR_EXPORT, "reserved by the command line")
             self._put(plugin, "exporter", exporter.name, exporter, self.plugins.exporters)
 
         return register

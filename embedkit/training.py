@@ -154,6 +154,19 @@ def _learn(
     return learned.with_config(trainer=trainer.name, options=settings)
 
 
+def make_source(name: str, *, plugins: Plugins | None = None, **options: Any) -> Source:
+    """Return a registered source, its options checked: what another source, which brings the rows, can build upon.
+
+    Such a source sets the new one's `work_dir` and hands on its batches, labels, `dropped` and `notes`.
+
+    Examples
+    --------
+    >>> list(embedkit.make_source("sessions", input=frame, user_column="reader").batches())
+    """
+    source = (plugins or load_plugins()).source(name)
+    return source(build(source.Options, options))
+
+
 def read(
     source: str | type[Source], *, plugins: Plugins | None = None, run: Run | None = None, **options: Any
 ) -> Corpus:

@@ -38,3 +38,12 @@ def needs(*modules, programs=()):
         pytest.fail(f"not installed: {', '.join(missing)}", pytrace=False)
     if missing:
         pytest.skip(f"needs {', '.join(missing)}", allow_module_level=True)
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """Give a PostgreSQL server for all tests of this run; see `postgres_server`."""
+    from postgres_server import running
+
+    with running() as server:
+        yield server

@@ -91,6 +91,7 @@ def test_sources_and_trainers_are_listed_with_who_provides_them(run):
         ["graph", "embedkit-toolkit"],
         ["letters", "embedkit-good"],
         ["sessions", "embedkit-toolkit"],
+        ["sql", "embedkit-toolkit"],
         ["text", "embedkit-toolkit"],
     ]
     trainers = [line.split()[0] for line in run("trainers", env={"COLUMNS": "200"}).stdout.splitlines()[1:]]

@@ -13,7 +13,10 @@ import embedkit
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "embedkit"
 PLUGINS = ROOT / "plugins"
-HEAVY = ("numpy", "pandas", "pyarrow", "duckdb", "numba", "scipy", "optuna", "sqlalchemy")
+HEAVY = (
+    "numpy", "pandas", "pyarrow", "duckdb", "numba", "scipy", "optuna", "sqlalchemy", "matplotlib", "umap",
+    "lancedb", "psycopg", "qdrant_client",
+)  # fmt: skip
 
 # What a signature may name besides, under TYPE_CHECKING.
 FOR_TYPING = {"contracts": {"corpus", "embeddings", "names"}, "hookspecs": {"corpus"}, "embeddings": {"corpus"}}
@@ -30,17 +33,21 @@ ROOMS = {
     "contracts": {"options"},
     "hookspecs": {"contracts"},
     "plugins": {"hookspecs", "contracts"},
-    "builtin": {"hookspecs", "trainers"},
+    "builtin": {"hookspecs", "trainers", "exporters"},
     "corpus": {"contracts", "names", "compiled", "memory"},
     "queries": {"contracts", "compiled"},
     "scoring": {"contracts", "compiled"},
     "embeddings": {"queries", "scoring", "names", "plugins", "memory"},
     "trainers": {"corpus", "embeddings", "queries", "memory"},
+    "exporters": {"contracts", "embeddings", "names", "compiled"},
     "training": {"plugins", "corpus", "embeddings", "trainers", "evaluation"},
     "evaluation": {"corpus", "embeddings", "memory"},
     "tuning": {"training", "evaluation"},
+    "sklearn": {"training"},
     "extending": {"embeddings", "memory"},
-    "cli": {"training", "evaluation", "tuning", "extending"},
+    "atlas": {"embeddings"},
+    "server": {"embeddings", "atlas"},
+    "cli": {"training", "evaluation", "tuning", "extending", "atlas", "server"},
 }
 
 
@@ -160,6 +167,8 @@ def test_a_plugins_import_brings_nothing_heavy():
         ["train", "--help"],
         ["train", "--source", "sessions", "--help"],
         ["tune", "--source", "sessions", "--help"],
+        ["map", "--help"],
+        ["plot", "evaluation", "--help"],
         ["sources"],
         ["plugins"],
     ],

@@ -192,3 +192,14 @@ def test_any_takes_anything():
     (spec,) = describe(Anything)
     assert spec.check([1]) == [1]
     assert spec.check(None) is None
+
+
+def test_a_secret_is_not_shown():
+    @dataclass(frozen=True)
+    class Access:
+        word: str = option("x", secret=True)
+
+    assert "geheim" not in repr(build(Access, {"word": "geheim"}))
+    with pytest.raises(OptionError, match="must be text; got something else") as caught:
+        build(Access, {"word": 123456})
+    assert "123456" not in str(caught.value)

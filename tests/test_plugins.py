@@ -145,7 +145,7 @@ def test_first_party_plugins_come_in_by_the_front_door():
         (lambda plugins: plugins.source("leters"), "there is no source 'leters'. Did you mean 'letters'?"),
         (lambda plugins: plugins.trainer("xyz"), "skipgram"),
         (lambda plugins: plugins.query_builder("lasst"), "Did you mean 'last'?"),
-        (lambda plugins: plugins.exporter("qqq"), "There are: lines."),
+        (lambda plugins: plugins.exporter("qqq"), "There are: glove, lines, npz"),
     ],
 )
 def test_an_unknown_name_is_refused_with_the_nearest(fake_path, call, words):

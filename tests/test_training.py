@@ -81,3 +81,12 @@ def test_a_source_without_input_or_sample_says_what_it_needs():
 def test_a_sample_stands_for_input_and_is_noted():
     assert make_plan("text", None, {}).on_sample
     assert not make_plan("text", None, {"input": "some.txt"}).on_sample
+
+
+def test_a_source_can_be_made_to_build_upon():
+    made = embedkit.make_source("sessions", input="a.csv", min_interactions="2")
+    assert (made.name, made.options.input, made.options.min_interactions) == ("sessions", "a.csv", 2)
+    with pytest.raises(OptionError, match="Did you mean 'min_interactions'"):
+        embedkit.make_source("sessions", min_interaction=2)
+    with pytest.raises(embedkit.UnknownNameError, match="Did you mean 'sessions'"):
+        embedkit.make_source("session")

@@ -1,12 +1,12 @@
-"""Vectors as text: read back as written, by fastText's and GloVe's habits, and refused where they are wrong."""
+"""Vectors as text: read whatever the writer's habits, and refused where they are wrong."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embedkit import Embeddings, EmbedkitError, ModelError
-from embedkit.embeddings.word2vec_text import read_vec, write_vec
+from embedkit import ModelError
+from embedkit.embeddings.word2vec_text import read_vec
 
 
 def read(tmp_path, text):
@@ -14,18 +14,6 @@ def read(tmp_path, text):
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     tokens, vectors = read_vec(path)
     return list(tokens), vectors.tolist()
-
-
-def test_what_was_written_is_read_back_to_the_bit(tmp_path):
-    rng = np.random.default_rng(0)
-    vectors = (rng.standard_normal((3000, 5)) * 10.0 ** rng.integers(-30, 30, (3000, 1))).astype(np.float32)
-    vectors[0] = [0, -0.0, 1, np.finfo(np.float32).max, np.finfo(np.float32).smallest_subnormal]
-    emb = Embeddings([f"토큰{i}" for i in range(3000)], vectors)
-    write_vec(emb, tmp_path / "a.vec")
-    tokens, found = read_vec(tmp_path / "a.vec")
-    assert tokens == emb.tokens
-    assert found.dtype == np.float32
-    assert found.tobytes() == vectors.tobytes()
 
 
 @settings(deadline=None)
@@ -116,21 +104,3 @@ def test_what_is_no_file_is_refused(tmp_path):
 
 def test_numbers_too_large_for_float32_are_infinite(tmp_path):
     assert read(tmp_path, "1 2\na 1e39 -1e999999999999\n")[1] == [[np.inf, -np.inf]]
-
-
-@pytest.mark.parametrize("token", ["two words", "", "a\nb", "tab\there"])
-def test_tokens_that_such_a_file_cannot_hold_are_refused(tmp_path, token):
-    path = tmp_path / "a.vec"
-    path.write_text("whole")
-    with pytest.raises(EmbedkitError, match="cannot tell apart"):
-        write_vec(Embeddings(["good", token], np.ones((2, 2))), path)
-    assert path.read_text() == "whole"
-
-
-def test_gensim_reads_what_was_written(tmp_path):
-    models = pytest.importorskip("gensim.models")
-    emb = Embeddings(["naïve", "한국어"], np.array([[0.1, -2e-7], [3, 4]], np.float32))
-    write_vec(emb, tmp_path / "a.vec")
-    read_by_gensim = models.KeyedVectors.load_word2vec_format(str(tmp_path / "a.vec"))
-    assert read_by_gensim.index_to_key == list(emb.tokens)
-    assert np.array_equal(read_by_gensim.vectors, emb.vectors)

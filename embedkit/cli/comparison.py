@@ -345,11 +345,20 @@ class _Bench:
 
 
 def train_command(source: str, trainer: str, options: Mapping[str, Any]) -> str:
-    """Return the command that trains on all of the source as it was done on a part, as it is typed into a shell."""
+    """Return the command that trains on all of the source as it was done on a part, as it is typed into a shell.
+
+    The value of an option that is secret is left for the reader to fill in: `***`.
+    """
+    from embedkit.options import describe
+    from embedkit.plugins import load_plugins
+
     words = ["embedkit", "train", "--source", source, "--trainer", trainer]
+    secret = {spec.name for spec in describe(load_plugins().source(source).Options) if spec.secret}
     for name, value in options.items():
         flag = "--" + name.replace("_", "-")
-        if isinstance(value, bool):
+        if name in secret:
+            words += [flag, "***"]
+        elif isinstance(value, bool):
             words.append(flag if value else f"--no-{flag[2:]}")
         else:
             many = value if isinstance(value, tuple | list) else (value,)

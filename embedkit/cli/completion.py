@@ -34,6 +34,11 @@ def trainers(ctx: click.Context, param: click.Parameter, incomplete: str) -> lis
     return [name for name in sorted(registry(ctx).plugins().trainers) if name.startswith(incomplete)]
 
 
+def exporters(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Return the names of export formats that begin so."""
+    return [name for name in sorted(registry(ctx).plugins().exporters) if name.startswith(incomplete)]
+
+
 def names_of(kind: Literal["tokens", "keys"]) -> Completer:
     """Return a completer for names that the model holds; for keys where the command has `--keys` and it is given."""
 

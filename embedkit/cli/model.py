@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from embedkit.cli.failures import say
 from embedkit.errors import ModelError
 
 if TYPE_CHECKING:
     from embedkit.embeddings import Embeddings
+    from embedkit.scoring import Measure
 
 DEFAULT_MODEL = "embedkit.safetensors"
 ENVIRONMENT = "EMBEDKIT_MODEL"
@@ -61,17 +64,44 @@ def refuse_to_replace_model(output: Path) -> None:
         raise ModelError(f"{output} is a model; name another --output for the results.")
 
 
-def open_model(path: Path) -> Embeddings:
+def index_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the flags `--index` and `--exact`, whose value is True, False, or None where neither is given."""
+    return click.option(
+        "--index/--exact",
+        "index",
+        default=None,
+        help="Answer through the index that `embedkit index` made, many times as quickly; or look at all tokens, as "
+        "is done without an index, or with fewer than 200,000 tokens.",
+    )(command)
+
+
+def open_model(path: Path, index: bool | None = False, measure: Measure = "dot") -> Embeddings:
     """Open a model file.
+
+    Parameters
+    ----------
+    index
+        As for `load`; what it warns of is told to the user.
+    measure
+        What the index is to be for.
 
     Raises
     ------
     ModelError
-        If there is no such file, or it is no model; the message says how to make one.
+        If there is no such file, or it is no model; the message says how to make one. Or if an index is asked for
+        and there is none that fits.
     """
     if not path.exists():
         train = "embedkit train --source NAME" + (f" --output {path}" if path != Path(DEFAULT_MODEL) else "")
         raise ModelError(f"there is no model {path}; make one with {train}, or name another with --model.")
     from embedkit.embeddings import load
 
-    return load(path)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", UserWarning)
+        embeddings = load(path, index=index)
+    for warning in told:
+        say(str(warning.message))
+    if index and embeddings.index is not None and measure not in embeddings.index.measures:
+        made_for = "recommend" if measure == "dot" else "similar"
+        raise ModelError(f"the index of {path} is not for `{made_for}`; make it again with embedkit index.")
+    return embeddings

@@ -13,7 +13,7 @@ import click
 from embedkit.cli.completion import names_of
 from embedkit.cli.failures import say
 from embedkit.cli.filters import filter_options, filters, names_in
-from embedkit.cli.model import model_option, open_model
+from embedkit.cli.model import index_option, model_option, open_model
 from embedkit.cli.naming import NamesCommand, labels_for, namer, unzip
 from embedkit.cli.rankings import Ranking, Reason, output_options, prepared, write_rankings
 from embedkit.cli.report import plural
@@ -60,6 +60,7 @@ class Wish:
     help="What each token of a history counts of the one after it, such as 0.7; 1: all the same. "
     "Without it, as the model learned.",
 )  # fmt: skip
+@index_option
 @model_option
 def recommend(
     keys: tuple[str, ...],
@@ -73,6 +74,7 @@ def recommend(
     explain: bool,
     fallback: str | None,
     recency: float | None,
+    index: bool | None,
     **flags: Any,
 ) -> None:
     """Recommend tokens to each KEY by its history, to a history given with --item, or to --all.
@@ -84,7 +86,7 @@ def recommend(
     asked = {"include_seen": include_seen, "fallback": fallback, "recency": recency}
     wish = Wish(topn, {**filters(**flags), **asked}, explain)
     history = _history(items)
-    embeddings = open_model(model)
+    embeddings = open_model(model, index)
     if everyone:
         rankings = _to_all(embeddings, wish)
     elif history:

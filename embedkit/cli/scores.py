@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from embedkit.cli.text import pad, shorten, visible, width
 
 if TYPE_CHECKING:
-    from embedkit.evaluation import Evaluation
+    from embedkit.evaluation import Band, Evaluation
 
 FORMATS = ("table", "json", "csv")
 SHOWN = {
@@ -70,17 +70,24 @@ def _aligned(rows: Sequence[Sequence[str]], columns: int) -> list[str]:
 
 
 def as_json(evaluations: Sequence[Evaluation], left_out: Mapping[str, str]) -> str:
-    """Return all measures of all systems, each with its interval, and what was met in the test."""
+    """Return all measures of all systems, each with its interval, their recall by popularity, and what was met."""
     systems = [
         {
             "name": e.name,
             "seconds": round(e.seconds, 3),
             "test": dict(e.counts),
             "measures": {name: _measure(e, name) for name in e.totals},
+            "by_popularity": {str(k): [_band(band) for band in bands] for k, bands in e.by_popularity.items()},
         }
         for e in evaluations
     ]
     return json.dumps({"systems": systems, "left_out": dict(left_out)}, ensure_ascii=False, indent=1, allow_nan=False)
+
+
+def _band(band: Band) -> dict[str, float]:
+    """Return how well tokens of like popularity are found."""
+    recall, low, high = band.recall
+    return {**band._asdict(), "recall": recall, "low": low, "high": high}
 
 
 def _measure(evaluation: Evaluation, name: str) -> dict[str, float | None]:

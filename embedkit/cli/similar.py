@@ -12,7 +12,7 @@ import click
 from embedkit.cli.completion import names_of
 from embedkit.cli.failures import say
 from embedkit.cli.filters import Filters, filter_options, filters
-from embedkit.cli.model import model_option, open_model
+from embedkit.cli.model import index_option, model_option, open_model
 from embedkit.cli.naming import NamesCommand, labels_for, unzip
 from embedkit.cli.rankings import Ranking, output_options, prepared, shortest, write_rankings
 
@@ -26,16 +26,26 @@ if TYPE_CHECKING:
 @click.option("--keys", is_flag=True, help="The arguments are keys (users, documents): show similar keys.")
 @output_options
 @filter_options
+@index_option
 @model_option
 def similar(
-    tokens: tuple[str, ...], keys: bool, topn: int, form: str | None, output: Path | None, model: Path, **flags: Any
+    tokens: tuple[str, ...],
+    keys: bool,
+    topn: int,
+    form: str | None,
+    output: Path | None,
+    model: Path,
+    index: bool | None,
+    **flags: Any,
 ) -> None:
     """Show the tokens most similar to each TOKEN, by the cosine of their vectors."""
     chosen = filters(**flags)
     if keys and (chosen["exclude"] or chosen["only"] is not None):
         raise click.UsageError("--exclude and --only are for tokens, not for --keys")
+    if keys and index:
+        raise click.UsageError("--index is for tokens, not for --keys")
     form = prepared(form, output)
-    embeddings = open_model(model)
+    embeddings = open_model(model, False if keys else index, "cosine")
     if not keys:
         tell_built(embeddings, tokens)
     rankings = _similar_keys(embeddings, tokens, topn) if keys else _similar(embeddings, tokens, topn, chosen)

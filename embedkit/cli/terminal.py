@@ -32,17 +32,20 @@ class TerminalRun(Run):
 
     Attributes
     ----------
+    phase
+        What is done before anything is learned.
     snapshot
         What gives the vectors learned so far, or None before there are any.
     epochs_done
         How many epochs are over.
     """
 
-    def __init__(self, work_dir: Path | None = None, epochs: int | None = None) -> None:
+    def __init__(self, work_dir: Path | None = None, epochs: int | None = None, phase: str = "reading") -> None:
         super().__init__(work_dir=work_dir)
         self.snapshot: Callable[[], Embeddings] | None = None
         self.epochs_done = 0
         self._epochs = epochs
+        self.phase = phase
         self._bar = _Bar() if sys.stderr.isatty() else None
 
     def __enter__(self) -> Self:
@@ -85,7 +88,7 @@ class TerminalRun(Run):
 
     def _phase(self, learning: bool) -> str:
         if not learning:
-            return "reading"
+            return self.phase
         epoch = self.epochs_done + 1
         return f"epoch {min(epoch, self._epochs)}/{self._epochs}" if self._epochs else f"epoch {epoch}"
 

@@ -54,7 +54,7 @@ class SourceCommand(click.Command):
         """Write the flags in groups."""
         sections: dict[str, list[tuple[str, str]]] = {"Options": []}
         for param in super().get_params(ctx):
-            if record := param.get_help_record(ctx):
+            if not isinstance(param, click.Argument) and (record := param.get_help_record(ctx)):
                 sections.setdefault(getattr(param, "section", "Options"), []).append(record)
         for heading, records in sections.items():
             with formatter.section(heading):
@@ -65,25 +65,25 @@ class SourceCommand(click.Command):
                     formatter.write_dl([flag.get_help_record(ctx) for flag in flags])
 
     def _refusal(self, ctx: click.Context, flag: str) -> str:
-        for kind, name, flags in _all_flags(ctx):
+        for kind, name, flags in self.flags_of_others(ctx):
             if flag in flags:
                 return f"{flag} is a flag of {kind} {name!r}, which was not chosen"
         known = [name for p in self.get_params(ctx) for name in (*p.opts, *p.secondary_opts) if name.startswith("-")]
         return f"there is no flag {flag}.{did_you_mean(flag, known)}"
 
+    def flags_of_others(self, ctx: click.Context) -> Iterator[tuple[str, str, set[str]]]:
+        """Yield kind, name and flags of whatever could have been chosen."""
+        from embedkit.options import describe
+
+        plugins = registry(ctx).plugins()
+        for kind, registered in (("source", plugins.sources), ("trainer", plugins.trainers)):
+            for name, thing in registered.items():
+                yield kind, name, {spec.flag for spec in describe(thing.Options)}
+
 
 def spec_flags(ctx: click.Context) -> list[SpecFlag]:
     """Return the flags that the chosen source and trainer brought."""
     return [flag for flags in ctx.meta.get(_GROUPS, {}).values() for flag in flags]
-
-
-def _all_flags(ctx: click.Context) -> Iterator[tuple[str, str, set[str]]]:
-    from embedkit.options import describe
-
-    plugins = registry(ctx).plugins()
-    for kind, registered in (("source", plugins.sources), ("trainer", plugins.trainers)):
-        for name, thing in registered.items():
-            yield kind, name, {spec.flag for spec in describe(thing.Options)}
 
 
 class TrainCommand(SourceCommand):

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import copy
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
 import numpy as np
 
 from embedkit import scoring
-from embedkit.contracts import History, QueryContext
-from embedkit.embeddings import checks, likeness, lookup, recommending
+from embedkit.contracts import History
+from embedkit.embeddings import index as indexing
+from embedkit.embeddings import likeness, lookup, recommending
 from embedkit.embeddings.lookup import Filters, Pairs, RecommendOptions, Tokens
+from embedkit.embeddings.named_vectors import NamedVectors
 from embedkit.embeddings.results import Block, Explanation, block_of
 from embedkit.embeddings.subwords import Subwords
 from embedkit.errors import EmbedkitError
@@ -22,10 +23,11 @@ from embedkit.names import Names
 if TYPE_CHECKING:
     import pandas as pd
 
-    from embedkit.corpus import Corpus
+    from embedkit.embeddings.exporting import Which
+    from embedkit.scoring.cells import Progress
 
 
-class Embeddings:
+class Embeddings(NamedVectors):
     """Vectors with names. Nothing in it changes once it is made; its arrays are read-only.
 
     Parameters
@@ -55,83 +57,46 @@ class Embeddings:
     losses
         The mean loss of each epoch.
 
+    Attributes
+    ----------
+    index
+        What finds the best tokens without looking at all of them, see `indexed` and `load`; None in most models.
+
     Raises
     ------
     EmbedkitError
         If the parts do not fit together.
     """
 
-    def __init__(
-        self,
-        tokens: Names | Iterable[str],
-        vectors: np.ndarray,
-        *,
-        counts: np.ndarray | None = None,
-        labels: Names | Iterable[str] | None = None,
-        context_vectors: np.ndarray | None = None,
-        keys: Names | Iterable[str] | None = None,
-        key_vectors: np.ndarray | None = None,
-        histories: History | None = None,
-        query: str = "mean",
-        arrays: Mapping[str, np.ndarray] | None = None,
-        config: Mapping[str, Any] | None = None,
-        losses: Iterable[float] = (),
-    ) -> None:
-        self.tokens = checks.as_names(tokens, "tokens")
-        n = len(self.tokens)
-        self.vectors = checks.as_matrix(vectors, "vectors", n)
-        width = self.vectors.shape[1]
-        self.context_vectors = checks.as_optional_matrix(context_vectors, "context_vectors", n, "tokens", width)
-        self.counts = None if counts is None else checks.as_array(counts, "counts", np.int64, n)
-        self.labels = checks.as_labels(labels, n)
-        if keys is None and (key_vectors is not None or histories is not None):
-            raise EmbedkitError("key_vectors and histories need the names of their keys: give keys.")
-        self.keys = None if keys is None else checks.as_names(keys, "keys")
-        n_keys = len(self.keys or ())
-        self.key_vectors = checks.as_optional_matrix(key_vectors, "key_vectors", n_keys, "keys", width)
-        self.histories = checks.as_histories(histories, n_keys, n)
-        self.query = query
-        self.arrays: Mapping[str, np.ndarray] = checks.as_arrays(arrays)
-        self.config: Mapping[str, Any] = checks.as_config(config)
-        self.losses = tuple(float(loss) for loss in losses)
-
-    @classmethod
-    def from_corpus(
-        cls,
-        corpus: Corpus,
-        vectors: np.ndarray,
-        *,
-        context_vectors: np.ndarray | None = None,
-        key_vectors: np.ndarray | None = None,
-        query: str = "mean",
-        arrays: Mapping[str, np.ndarray] | None = None,
-        config: Mapping[str, Any] | None = None,
-        losses: Iterable[float] = (),
+    def indexed(
+        self, measures: Sequence[scoring.Measure] = ("dot", "cosine"), *, progress: Progress | None = None
     ) -> Embeddings:
-        """Make embeddings of vectors learned from `corpus`, with its names, counts and histories."""
-        return cls(
-            corpus.tokens,
-            vectors,
-            counts=corpus.counts,
-            labels=corpus.labels,
-            context_vectors=context_vectors,
-            keys=corpus.keys,
-            key_vectors=key_vectors,
-            histories=None if corpus.keys is None else corpus.histories(),
-            query=query,
-            arrays=arrays,
-            config=config,
-            losses=losses,
-        )
+        """Return the same embeddings with an index, through which they answer many times as quickly, not quite exactly.
 
-    def with_config(self, **more: Any) -> Embeddings:
-        """Return the same embeddings with more noted in their config."""
-        changed = copy.copy(self)
-        vars(changed)["config"] = checks.as_config({**self.config, **more})
-        return changed
+        Parameters
+        ----------
+        measures
+            `dot`, by which `recommend` ranks, and `cosine`, by which `most_similar` does, or one of them.
+        progress
+            Is told what is being done, and how much of how much of it is.
+
+        Raises
+        ------
+        EmbedkitError
+            If there are fewer than a thousand tokens, numbers are not finite, or faiss is not installed.
+        """
+        return self.with_index(indexing.build(self, measures, progress))
+
+    def with_index(self, index: indexing.Index) -> Embeddings:
+        """Return the same embeddings, which answer through an index that was made of them."""
+        return self._with(index=index)
+
+    def exact(self) -> Embeddings:
+        """Return the same embeddings without an index: all answers are exact."""
+        return self._with(index=None)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write one `.safetensors` file; what is there stays whole until the new one is.
+        """Write one `.safetensors` file, and the index, if any, beside it; what is there stays whole until that is.
 
         Raises
         ------
@@ -141,31 +106,17 @@ class Embeddings:
         from embedkit.embeddings.file import save
 
         save(self, path)
+        if self.index is not None:
+            indexing.save(self.index, path)
 
-    @property
-    def vector_size(self) -> int:
-        """How many numbers a vector has."""
-        return int(self.vectors.shape[1])
+    def export(
+        self, form: str, target: str | os.PathLike[str], *, vectors: Which = "input", **options: Any
+    ) -> list[str]:
+        """Write vectors in a format or to a store; return lines about what was left out. See `exporting.export`."""
+        from embedkit.embeddings.exporting import Notes, export
 
-    @property
-    def targets(self) -> np.ndarray:
-        """The vectors that a query is dotted with: `context_vectors`, or `vectors` where there are none."""
-        return self.vectors if self.context_vectors is None else self.context_vectors
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name in vars(self):
-            raise AttributeError(f"embeddings do not change: {name} is set; make new ones.")
-        super().__setattr__(name, value)
-
-    def __len__(self) -> int:
-        return len(self.tokens)
-
-    def __contains__(self, token: object) -> bool:
-        return isinstance(token, str) and bool(lookup.find_or_minus_one(self.tokens, [token], "token")[0] >= 0)
-
-    def __repr__(self) -> str:
-        keys = "" if self.keys is None else f", {len(self.keys):,} keys"
-        return f"Embeddings({len(self):,} tokens × {self.vector_size}{keys})"
+        export(self, form, target, options, vectors=vectors, run=(notes := Notes()))
+        return notes.lines
 
     def __getitem__(self, token: str | Sequence[str]) -> np.ndarray:
         """Return a token's vector (vector_size), or those of many tokens (n × vector_size).
@@ -196,11 +147,6 @@ class Embeddings:
     def key_queries(self, rows: np.ndarray) -> np.ndarray:
         """Return the query vectors of the keys at these rows: float32 (n × vector_size)."""
         return recommending.key_queries(self, rows)
-
-    @property
-    def context(self) -> QueryContext:
-        """What a query builder may draw on."""
-        return QueryContext(self.vectors, self.targets, self.counts, self.arrays, self.config)
 
     @overload
     def recommend(self, keys: str, **options: Unpack[RecommendOptions]) -> Pairs: ...  # type: ignore[overload-overlap]

@@ -6,6 +6,7 @@ import codecs
 import hashlib
 import json
 import os
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from embedkit.contracts import History
+from embedkit.embeddings import index as indexing
 from embedkit.embeddings.embeddings import Embeddings
 from embedkit.embeddings.replacing import check_writable as check_writable
 from embedkit.embeddings.replacing import replacing
@@ -116,17 +118,36 @@ def _blocks(array: np.ndarray) -> Iterator[memoryview]:
         yield data[start : start + _BLOCK]
 
 
-def load(path: str | os.PathLike[str]) -> Embeddings:
+def load(path: str | os.PathLike[str], *, index: bool | None = None) -> Embeddings:
     """Read embeddings from a file; the arrays stay in it and are read as they are needed.
 
     Header, sizes, names and ids are checked; the vectors' checksum and finiteness by `verify` alone.
+
+    Parameters
+    ----------
+    index
+        Whether to answer through the index beside the model: True refuses a model without one that fits, False does
+        not look for it; None takes it for catalogues of `index.WORTH` tokens and more, and warns of one that is not
+        the model's.
 
     Raises
     ------
     ModelError
         If the file is missing, of another format, of a newer version, truncated or damaged.
     """
-    path = Path(path)
+    embeddings = _load(Path(path))
+    if index is False or (index is None and not indexing.may_pay(embeddings, path)):
+        return embeddings
+    try:
+        return embeddings.with_index(indexing.open_index(path, embeddings, 0 if index else indexing.PATIENCE))
+    except ModelError as error:
+        if index:
+            raise
+        warnings.warn(f"answers are exact, not through an index: {error}", stacklevel=2)
+        return embeddings
+
+
+def _load(path: Path) -> Embeddings:
     header = read_header(path)
     described = _read_description(path, header)
     try:
@@ -249,7 +270,7 @@ def verify(path: str | os.PathLike[str]) -> FileInfo:
         For the first thing that is wrong.
     """
     path = Path(path)
-    embeddings, told = load(path), info(path)
+    embeddings, told = _load(path), info(path)
     if _checksum(path) != told.checksum:
         raise ModelError(f"{path} is damaged: its checksum is not the one it was written with. Copy it again.")
     for what, names in (("token", embeddings.tokens), ("key", embeddings.keys)):

@@ -81,6 +81,7 @@ def most_similar(
         exclude=seen,
         banned=banned,
         only=only,
+        tiers=None if embeddings.index is None else embeddings.index.tiers("cosine", len(queries)),
     )
     return block_of(names, embeddings.tokens, ranked)
 

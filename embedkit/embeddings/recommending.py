@@ -231,7 +231,10 @@ def _rank_known(emb: Embeddings, rows: np.ndarray, options: Options) -> scoring.
 
 
 def _rank(emb: Embeddings, made: np.ndarray, seen: scoring.Rows | None, options: Options) -> scoring.Ranked:
-    return scoring.topk(made, emb.targets, options.topn, exclude=seen, banned=options.banned, only=options.only)
+    tiers = None if emb.index is None else emb.index.tiers("dot", len(made))
+    return scoring.topk(
+        made, emb.targets, options.topn, exclude=seen, banned=options.banned, only=options.only, tiers=tiers
+    )
 
 
 def _popular(emb: Embeddings, n: int, options: Options) -> scoring.Ranked:

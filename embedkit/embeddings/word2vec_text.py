@@ -10,16 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from embedkit.embeddings.embeddings import Embeddings
-from embedkit.embeddings.replacing import replacing
-from embedkit.errors import EmbedkitError, ModelError
+from embedkit.errors import ModelError
 from embedkit.names import Names
 
 _LINES = 1 << 14
-_ROWS = 1 << 10
 _HEADER = re.compile(rb"\s*(\d{1,18})[ \t]+(\d{1,18})\s*")
 _LONGEST_LINE = 1 << 26
-_SPACES = frozenset(b" \t\n\v\f\r\0")
 
 
 def read_vec(path: str | os.PathLike[str]) -> tuple[Names, np.ndarray]:
@@ -151,28 +147,3 @@ def _is_utf8(token: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-def write_vec(embeddings: Embeddings, path: str | os.PathLike[str]) -> None:
-    """Write tokens and vectors as text, as fastText does; each number with the fewest digits that say the same.
-
-    Raises
-    ------
-    EmbedkitError
-        If a token is empty or holds whitespace, which such a file cannot tell from the blanks between numbers.
-    ModelError
-        If the file cannot be written; what was there before is whole then.
-    """
-    wrong = next((token for token in embeddings.tokens if not token or _SPACES.intersection(token.encode())), None)
-    if wrong is not None:
-        raise EmbedkitError(
-            f"the token {wrong!r} is empty or holds whitespace, which .vec cannot tell apart; take another format."
-        )
-    n, size = embeddings.vectors.shape
-    with replacing(Path(path)) as file:
-        file.write(f"{n} {size}\n".encode())
-        for start in range(0, n, _ROWS):
-            rows = embeddings.vectors[start : start + _ROWS].astype(str)
-            tokens = embeddings.tokens[start : start + _ROWS]
-            lines = (f"{token} {' '.join(row)}\n" for token, row in zip(tokens, rows.tolist(), strict=True))
-            file.write("".join(lines).encode())

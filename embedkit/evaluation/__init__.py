@@ -9,6 +9,7 @@ from embedkit.evaluation.baselines import EASE, ItemKNN, Popularity, TrainPart
 from embedkit.evaluation.evaluating import Evaluation, difference, evaluate
 from embedkit.evaluation.heldout import HeldOut, read_lines, read_prefixes
 from embedkit.evaluation.metrics import Interval
+from embedkit.evaluation.popularity import Band
 from embedkit.evaluation.split_files import write_split
 from embedkit.evaluation.splits import SPLITS, Split, by_time, leave_one_out, next_item, random
 from embedkit.evaluation.stopping import EarlyStopping
@@ -17,6 +18,7 @@ from embedkit.evaluation.validation import Measure, Validation
 __all__ = [
     "EASE",
     "SPLITS",
+    "Band",
     "EarlyStopping",
     "Evaluation",
     "HeldOut",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
@@ -18,6 +18,7 @@ from embedkit.evaluation import metrics
 from embedkit.evaluation.heldout import HeldOut
 from embedkit.evaluation.matching import Matched, match
 from embedkit.evaluation.metrics import Interval, IntervalMethod
+from embedkit.evaluation.popularity import Band, by_popularity
 from embedkit.evaluation.rankers import Model, Ranker
 from embedkit.scoring import Rows
 
@@ -47,6 +48,8 @@ class Evaluation:
         How long ranking and measuring took.
     confidence, seed
         How intervals are made.
+    by_popularity
+        For each k the recall of tokens by how popular they are; empty where it is not known.
     """
 
     name: str
@@ -58,6 +61,7 @@ class Evaluation:
     seconds: float
     confidence: IntervalMethod = "normal"
     seed: int = 1
+    by_popularity: Mapping[int, tuple[Band, ...]] = field(default_factory=dict)
 
     def __getitem__(self, measure: str) -> float:
         """Return a measure by its name, such as `ndcg@20`."""
@@ -124,9 +128,11 @@ def evaluate(
         raise OptionError("confidence", f"must be 'normal' or 'bootstrap'; got {confidence!r}.")
     matched = match(ranker, test, include_seen=include_seen, fallback=fallback)
     ranked = _ranked(ranker, matched, cutoffs[-1], include_seen, run or Run())
-    values, totals = _measured(ranker, matched, ranked, cutoffs)
+    found = metrics.hits(ranked, matched.targets)
+    values, totals = _measured(ranker, matched, ranked, found, cutoffs)
+    bands = {} if ranker.counts is None else by_popularity(ranked, found, matched.targets, ranker.counts, cutoffs)
     seconds = time.perf_counter() - began
-    return Evaluation(name, cutoffs, matched.rows, values, totals, matched.counts, seconds, confidence, seed)
+    return Evaluation(name, cutoffs, matched.rows, values, totals, matched.counts, seconds, confidence, seed, bands)
 
 
 def check_cutoffs(k: int | Sequence[int], n_tokens: int) -> tuple[int, ...]:
@@ -161,10 +167,9 @@ def _ranked(ranker: Ranker, matched: Matched, k: int, include_seen: bool, run: R
 
 
 def _measured(
-    ranker: Ranker, matched: Matched, ranked: np.ndarray, cutoffs: tuple[int, ...]
+    ranker: Ranker, matched: Matched, ranked: np.ndarray, found: np.ndarray, cutoffs: tuple[int, ...]
 ) -> tuple[dict[str, np.ndarray], dict[str, float]]:
     """Return each measure's values by row, and its total."""
-    found = metrics.hits(ranked, matched.targets)
     sizes = np.diff(matched.targets.indptr)
     counts = ranker.counts
     percentiles = None if counts is None else metrics.popularity_percentiles(counts)

@@ -11,13 +11,16 @@ from embedkit.scoring.similar import (
     normalized,
     similarity,
 )
+from embedkit.scoring.tiers import Measure, Tiers
 from embedkit.scoring.topk import popular, topk
 
 __all__ = [
     "AnalogyMethod",
+    "Measure",
     "Metric",
     "Ranked",
     "Rows",
+    "Tiers",
     "analogy",
     "inverse_norms",
     "most_similar",

@@ -193,6 +193,11 @@ def _merge(scores: np.ndarray, left: int, best: Ranked) -> None:
     best.scores[rows[kept], place[kept]] = values[kept]
 
 
+def n_threads() -> int:
+    """Return how many threads can work at the same time."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _rank_with_kernel(blocks: _Blocks, exclude: Rows, mask: np.ndarray, best: Ranked) -> None:
     """Give each thread rows of its own to score and select from.
 
@@ -203,7 +208,7 @@ def _rank_with_kernel(blocks: _Blocks, exclude: Rows, mask: np.ndarray, best: Ra
 
     from embedkit.scoring.kernels import keep_best
 
-    workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    workers = n_threads()
     indptr, indices = exclude.indptr.astype(np.int64), exclude.indices.astype(np.int32)
     height = max(1, min(_TILE_ROWS, -(-blocks.n_queries // workers)))
 

@@ -8,7 +8,9 @@ from typing import Literal, get_args
 import numpy as np
 
 from embedkit.errors import OptionError
+from embedkit.scoring.nearest import products, rank_through
 from embedkit.scoring.ranking import Ranked, Rows, rank
+from embedkit.scoring.tiers import Tiers
 
 Metric = Literal["cosine", "dot", "euclidean"]
 AnalogyMethod = Literal["3cosadd", "3cosmul"]
@@ -75,6 +77,7 @@ def most_similar(
     exclude: Rows | None = None,
     banned: np.ndarray | None = None,
     only: np.ndarray | None = None,
+    tiers: Tiers | None = None,
 ) -> Ranked:
     """Return the rows of `vectors` with the greatest cosines with each query.
 
@@ -88,12 +91,24 @@ def most_similar(
         `inverse_norms(vectors)`.
     exclude, banned, only
         As for `rank`.
+    tiers
+        As for `topk`, of `normalized(vectors)`.
     """
     units = normalized(queries)
 
     def score(rows: slice, items: slice | np.ndarray, out: np.ndarray) -> None:
         np.matmul(units[rows], vectors[items].T, out=out)
         out *= inverse[items]
+
+    def exact(rows: np.ndarray, left_out: Rows | None) -> Ranked:
+        return most_similar(units[rows], vectors, inverse, k, exclude=left_out, banned=banned, only=only)
+
+    if tiers is not None:
+
+        def rescore(rows: np.ndarray, ids: np.ndarray) -> np.ndarray:
+            return products(units[rows], vectors, ids) * inverse[ids]
+
+        return rank_through(tiers, units, rescore, exact, k, exclude=exclude, banned=banned, only=only)
 
     return rank(score, len(queries), len(vectors), k, exclude=exclude, banned=banned, only=only)
 

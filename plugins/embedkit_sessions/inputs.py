@@ -15,11 +15,12 @@ import sys
 import tempfile
 import weakref
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
 from embedkit import OptionError, SourceError, did_you_mean
+from embedkit_sessions import objects
 
 TEXT = (".csv", ".tsv", ".dat", ".txt", ".data", ".inter")
 JSON = (".jsonl", ".ndjson", ".json")
@@ -37,28 +38,42 @@ class File:
     Attributes
     ----------
     path
-        Where it lies.
+        Where it lies, in its store if it has one.
     name
         What messages call it.
     kind
         `text`, `json` or `parquet`.
     packed
         Its compression, as an ending (`.gz`), or an empty string.
+    store
+        The Arrow filesystem it lies in; None for this machine's files.
+    partition
+        Names and values that its folders tell of all its rows (`country=kr`), None for a value that is missing.
     """
 
     path: Path
     name: str
     kind: str
     packed: str
+    store: Any = None
+    partition: tuple[tuple[str, str | None], ...] = ()
 
     def open(self) -> IO[bytes]:
         """Open it for reading, unpacked."""
-        openers: dict[str, Any] = {"": open, ".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
         if self.packed == ".zst":
-            import pyarrow as pa
+            return self._native("zstd")
+        openers: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+        if self.packed:
+            return openers[self.packed](self.path if self.store is None else self._native(None), "rb")  # type: ignore[no-any-return]
+        return open(self.path, "rb") if self.store is None else self._native(None)
 
-            return pa.input_stream(str(self.path), compression="zstd")  # type: ignore[no-any-return]
-        return openers[self.packed](self.path, "rb")  # type: ignore[no-any-return]
+    def _native(self, compression: str | None) -> IO[bytes]:
+        """Open it through Arrow."""
+        if self.store is not None:
+            return self.store.open_input_stream(str(self.path), compression=compression)  # type: ignore[no-any-return]
+        import pyarrow as pa
+
+        return pa.input_stream(str(self.path), compression=compression)  # type: ignore[no-any-return]
 
     def open_text(self) -> IO[str]:
         """Open it for reading as UTF-8, unpacked, line ends as they are."""
@@ -72,6 +87,8 @@ class File:
                 while block := stream.read(size):
                     yield block
         except (EOFError, lzma.LZMAError, OSError) as error:
+            if self.store is not None:
+                raise objects.refused(self.name, error) from None
             raise SourceError(f"{self.name} cannot be read: {_reason(error)}.") from error
 
     def head(self) -> bytes:
@@ -84,14 +101,14 @@ class File:
 
 @dataclass
 class Inputs:
-    """What there is to read: files, or one Arrow table. Spooled standard input goes when this goes."""
+    """What there is to read: files, or one table (see `frames.opened`). Spooled standard input goes when this goes."""
 
     files: list[File] = field(default_factory=list)
     table: Any = None
 
 
 def find_inputs(given: Any, layout: str, work_dir: Path | None = None) -> Inputs:
-    """Return what `given` names: paths, globs and folders, `-`, a DataFrame or an Arrow table.
+    """Return what `given` names: paths, globs, folders, URLs of object stores, `-`, or something that holds a table.
 
     Parameters
     ----------
@@ -108,9 +125,9 @@ def find_inputs(given: Any, layout: str, work_dir: Path | None = None) -> Inputs
     if given is None or (isinstance(given, tuple | list) and not given):
         raise SourceError("there is nothing to read: name a file with --input.")
     if not isinstance(given, str | os.PathLike | tuple | list):
-        from embedkit_sessions.frames import to_arrow
+        from embedkit_sessions.frames import opened
 
-        return Inputs(table=to_arrow(given))
+        return Inputs(table=opened(given))
     inputs = Inputs()
     for path in [given] if isinstance(given, str | os.PathLike) else given:
         if isinstance(path, str | os.PathLike):
@@ -123,17 +140,19 @@ def find_inputs(given: Any, layout: str, work_dir: Path | None = None) -> Inputs
 
 
 def _find(path: str, layout: str) -> list[File]:
+    endings = TEXT if layout == "lines" else (*TEXT, *JSON, ".parquet")
+    if objects.is_url(path):
+        return [
+            _file(Path(found.path), found.name, found.store, objects.partition(found.below))
+            for found in objects.find(path, lambda name: _ending(Path(name)) in endings)
+        ]
     expanded = Path(path).expanduser()
     if expanded.is_dir():
-        endings = TEXT if layout == "lines" else (*TEXT, *JSON, ".parquet")
-        found = sorted(
-            p for p in expanded.iterdir() if p.is_file() and _ending(p) in endings and not p.name.startswith(".")
-        )
+        found = [p for p in _below(expanded) if _ending(p) in endings]
         if not found:
-            raise SourceError(
-                f"folder {path} holds no file to read: they end in {', '.join(endings)} (or these and .gz)."
-            )
-        return [_file(p, p.name) for p in found]
+            raise SourceError(f"folder {path} {objects.no_file(endings)}")
+        below = [p.relative_to(expanded) for p in found]
+        return [_file(p, str(b), partition=objects.partition(b.parts)) for p, b in zip(found, below, strict=True)]
     if expanded.exists():
         return [_file(expanded, expanded.name)]
     if not glob.has_magic(path):
@@ -141,7 +160,17 @@ def _find(path: str, layout: str) -> list[File]:
     matches = sorted(p for p in glob.glob(str(expanded), recursive=True) if Path(p).is_file())
     if not matches:
         raise SourceError(f"no file matches {path}; check the pattern.")
-    return [_file(Path(p), Path(p).name) for p in matches]
+    return [_file(Path(p), Path(p).name, partition=objects.partition(Path(p).parts)) for p in matches]
+
+
+def _below(folder: Path) -> list[Path]:
+    """Return the files in a folder and those below it, in order of their paths, but hidden ones."""
+    found = []
+    for parent, folders, names in os.walk(folder):
+        objects.refuse_log(str(folder), folders)
+        folders[:] = [name for name in folders if not name.startswith(objects.HIDDEN)]
+        found += [Path(parent, name) for name in names if not name.startswith(objects.HIDDEN)]
+    return sorted(path for path in found if path.is_file())
 
 
 def _near(path: Path) -> str:
@@ -157,24 +186,20 @@ def _ending(path: Path) -> str:
     return Path(path.stem).suffix.lower() if suffix in PACKED else suffix
 
 
-def _file(path: Path, name: str) -> File:
+def _file(path: Path, name: str, store: Any = None, partition: tuple[tuple[str, str | None], ...] = ()) -> File:
     """Tell a file's kind by its ending, and by its first bytes where the ending tells nothing."""
-    if not path.is_file():
+    if store is None and not path.is_file():
         raise SourceError(f"{name} is no regular file.")
-    try:
-        with open(path, "rb") as stream:
-            magic = stream.read(8)
-    except OSError as error:
-        raise SourceError(f"{name} cannot be read: {_reason(error)}.") from error
+    magic = next(File(path, name, "text", "", store).blocks(8), b"")
     packed = next((ending for start, ending in _MAGIC.items() if magic.startswith(start)), "")
     if not packed and path.suffix.lower() in PACKED and magic:
         raise SourceError(f"{name} is not compressed as its ending says; rename it or pack it anew.")
     ending = _ending(path)
-    file = File(path, name, "text", packed)
+    file = File(path, name, "text", packed, store, partition)
     if ending == ".parquet" or magic.startswith(b"PAR1"):
-        return File(path, name, "parquet", packed)
+        return replace(file, kind="parquet")
     if ending in JSON or (ending not in TEXT and file.head().lstrip()[:1] in (b"{", b"[")):
-        return File(path, name, "json", packed)
+        return replace(file, kind="json")
     return file
 
 
@@ -236,7 +261,7 @@ def transcoded(file: File, encoding: str, folder: Path) -> File:
                 raise wrong_encoding(file.name, line, encoding) from error
             line += text.count("\n")
             out.write(text.encode())
-    return File(target, file.name, file.kind, "")
+    return File(target, file.name, file.kind, "", partition=file.partition)
 
 
 def _ended(blocks: Iterator[bytes]) -> Iterator[bytes]:

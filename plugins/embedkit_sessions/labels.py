@@ -66,7 +66,7 @@ def _named(options: Options) -> bool:
 def _pairs(connection: duckdb.DuckDBPyConnection, table: tables.Table, item: int, label: int) -> pa.Table:
     item_sql, label_sql = values.text_sql(table, item), f"trim({values.text_sql(table, label)})"
     grouped = replace(
-        table,
+        table.only([item, label]),
         relation=f"(SELECT {item_sql} AS item, {label_sql} AS label, count(*) AS n FROM {table.relation} "
         f"WHERE {item_sql} IS NOT NULL AND {label_sql} <> '' GROUP BY ALL)",
     )

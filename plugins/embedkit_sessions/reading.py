@@ -98,6 +98,7 @@ class Reader:
 
     def _read_table(self, connection: duckdb.DuckDBPyConnection, table: tables.Table) -> None:
         choice = choose_columns(table, self.options)
+        table = table.only(position for role, position in choice.positions.items() if role != "label")
         roles = set(choice.positions) & {"time", "weight"}
         if self._roles not in (None, roles):
             raise SourceError(

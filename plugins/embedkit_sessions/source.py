@@ -18,8 +18,9 @@ class Options:
 
     input: object = embedkit.option(
         None,
-        "Files, folders or globs of CSV, TSV, '::'-delimited text, JSON lines or Parquet (.gz, .bz2, .xz, .zst too); "
-        "- is standard input; from Python also a DataFrame or an Arrow table.",
+        "Files, folders or globs of CSV, TSV, '::'-delimited text, JSON lines or Parquet (.gz, .bz2, .xz, .zst too), "
+        "here or in an object store (s3://, gs://); - is standard input; from Python also a DataFrame, an Arrow table "
+        "or a Hugging Face dataset.",
         metavar="PATH",
     )
     layout: Literal["table", "lines"] = embedkit.option(

@@ -6,15 +6,17 @@ import itertools
 import json
 import os
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow as pa
 
 from embedkit import SourceError
-from embedkit_sessions import dialects
+from embedkit_sessions import dialects, objects
+from embedkit_sessions.frames import Stream
 from embedkit_sessions.inputs import HEAD, File, text_encoding, transcoded, wrong_encoding
 
 BATCH_ROWS = 1 << 20
@@ -42,6 +44,8 @@ class Table:
         Its columns' names in the relation, quoted.
     dialect
         How a delimited text is read, with its first rows; None for other kinds.
+    stream
+        Where the rows of `relation` come from anew for each query; None where the relation stays.
     """
 
     name: str
@@ -52,6 +56,14 @@ class Table:
     relation: str
     identifiers: list[str]
     dialect: dialects.Dialect | None = None
+    stream: Stream | None = None
+
+    def only(self, positions: Iterable[int]) -> Table:
+        """Return the table with a stream that brings no more than the columns at these positions."""
+        if self.stream is None:
+            return self
+        names = self.stream.schema.names
+        return replace(self, stream=replace(self.stream, columns=tuple(names[p] for p in sorted(set(positions)))))
 
 
 @dataclass(frozen=True)
@@ -100,6 +112,7 @@ def is_nested(kind: str) -> bool:
 
 def value_at(connection: duckdb.DuckDBPyConnection, table: Table, position: int, row: int) -> str:
     """Return what a column holds in a row (from 0), as text."""
+    _rewind(connection, table.only([position]))
     sql = f"SELECT CAST({table.identifiers[position]} AS VARCHAR) FROM {table.relation} LIMIT 1 OFFSET {row}"
     found = connection.execute(sql).fetchone()
     return str(found[0]) if found else ""
@@ -115,10 +128,16 @@ def open_table(connection: duckdb.DuckDBPyConnection, file: File, folder: Path, 
     """
     if file.kind != "parquet":
         encoding = text_encoding(file, reading.encoding)
-        if encoding not in ("utf-8", "ascii") or file.packed in (".bz2", ".xz"):
+        if encoding not in ("utf-8", "ascii") or file.packed in (".bz2", ".xz") or file.store is not None:
             file = transcoded(file, encoding, folder)
     elif file.packed:
         raise SourceError(f"{file.name} is a packed Parquet file; unpack it first (Parquet is compressed in itself).")
+    return _with_partition(_opened(connection, file, folder, reading))
+
+
+def _opened(connection: duckdb.DuckDBPyConnection, file: File, folder: Path, reading: Reading) -> Table:
+    if file.store is not None:
+        return _stored_parquet(connection, file)
     # A link of our own name: DuckDB would take * and [ in a path for a glob, and its ending for a compression.
     link = folder / f"{next(_NUMBERS)}.link{file.packed}"
     link.symlink_to(file.path.resolve())
@@ -129,10 +148,48 @@ def open_table(connection: duckdb.DuckDBPyConnection, file: File, folder: Path, 
     return _described(connection, file.name, f"read_parquet({literal(str(link))})", file)
 
 
-def memory_table(connection: duckdb.DuckDBPyConnection, table: pa.Table) -> Table:
-    """Return an Arrow table as one that can be read."""
-    connection.register("given", table)
-    return _described(connection, "the table", "given", None)
+def memory_table(connection: duckdb.DuckDBPyConnection, given: Any) -> Table:
+    """Return an Arrow table or dataset, or a stream, as a table that can be read."""
+    if not isinstance(given, Stream):
+        connection.register("given", given)
+        return _described(connection, "the table", "given", None)
+    connection.register("given", given.schema.empty_table())
+    return replace(_described(connection, given.name, "given", None), stream=given)
+
+
+def _rewind(connection: duckdb.DuckDBPyConnection, table: Table) -> None:
+    """Have a stream begin anew."""
+    if table.stream is not None:
+        connection.register("given", table.stream.reader())
+
+
+def _stored_parquet(connection: duckdb.DuckDBPyConnection, file: File) -> Table:
+    """Return a Parquet file in an object store, of which only the columns that are used are fetched."""
+    from pyarrow.dataset import dataset
+
+    relation = f"stored{next(_NUMBERS)}"
+    try:
+        connection.register(relation, dataset(str(file.path), filesystem=file.store, format="parquet"))
+    except (pa.ArrowException, OSError) as error:
+        raise objects.refused(file.name, error) from None
+    return _described(connection, file.name, relation, file)
+
+
+def _with_partition(table: Table) -> Table:
+    """Return the table with the columns that its file's folders tell of, where it has none so called itself."""
+    told = [] if table.file is None else [pair for pair in table.file.partition if pair[0] not in table.columns]
+    if not told:
+        return table
+    added = [quoted(name) for name, _ in told]
+    cells = ["NULL::VARCHAR" if value is None else literal(value) for _, value in told]
+    select = ", ".join(f"{cell} AS {name}" for cell, name in zip(cells, added, strict=True))
+    return replace(
+        table,
+        columns=[*table.columns, *(name for name, _ in told)],
+        types=[*table.types, *("VARCHAR" for _ in told)],
+        identifiers=[*table.identifiers, *added],
+        relation=f"(SELECT *, {select} FROM {table.relation})",
+    )
 
 
 def _text(file: File, link: Path, reading: Reading) -> Table:
@@ -190,10 +247,38 @@ def stream(
     """Yield the rows in their order, a column an expression, in batches of about a million."""
     select = ", ".join(f"{sql} AS {quoted(name)}" for name, sql in expressions.items())
     try:
-        reader = connection.sql(f"SELECT {select} FROM {table.relation}").to_arrow_reader(BATCH_ROWS)
-        yield from reader
+        for _ in _filled(connection, table):
+            yield from connection.sql(f"SELECT {select} FROM {table.relation}").to_arrow_reader(BATCH_ROWS)
     except (duckdb.Error, pa.ArrowException, OSError) as error:
         raise explain(error, table.name, table.file) from error
+    except RuntimeError as error:
+        if "interrupted" not in str(error):
+            raise
+        raise KeyboardInterrupt from None  # as which DuckDB tells of Ctrl-C
+
+
+def _filled(connection: duckdb.DuckDBPyConnection, table: Table) -> Iterator[None]:
+    """Fill the table's relation: once, or with a stream's rows part by part.
+
+    The rows of a stream are fetched here and not by DuckDB, whose threads know of no Ctrl-C while they wait for them.
+    Where the relation is a query of its own over the rows, they have to come in one go all the same.
+    """
+    if table.stream is None or table.relation != "given":
+        _rewind(connection, table)
+        yield
+        return
+    reader = table.stream.reader()
+    part: list[pa.RecordBatch] = []
+    rows = 0
+    for batch in reader:
+        part.append(batch)
+        rows += len(batch)
+        if rows >= BATCH_ROWS:
+            connection.register("given", pa.Table.from_batches(part))
+            part, rows = [], 0
+            yield
+    connection.register("given", pa.Table.from_batches(part, reader.schema))
+    yield
 
 
 def rejected(connection: duckdb.DuckDBPyConnection) -> int:

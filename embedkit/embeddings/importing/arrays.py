@@ -13,7 +13,7 @@ from typing import IO, Literal
 
 import numpy as np
 
-from embedkit.embeddings.importing.keys import as_strings, read_keys
+from embedkit.embeddings.importing.keys import as_strings, plain_choice, read_keys
 from embedkit.embeddings.importing.request import (
     Request,
     as_matrix,
@@ -146,8 +146,8 @@ def _npz_tokens(
         return read_keys(request.keys, request.token_column), str(request.keys)
     name, path = request.token_column, request.path
     found = [n for n, header in headers.items() if header.dtype.kind in "UO" and n != vectors]
-    if name is None and len(found) == 1:
-        name = found[0]
+    if name is None:
+        name = plain_choice(found)
     if name is None:
         raise ModelError(
             f"{path} has {'several arrays' if found else 'no array'} of strings to be the tokens: "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tokenize
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import numpy as np
 
 from embedkit.errors import ModelError
 from embedkit.names import Names
+
+_CALLED_SO = {"token", "tokens", "key", "keys"}
 
 
 def read_keys(path: Path, column: str | None = None) -> Names:
@@ -38,6 +41,12 @@ def read_keys(path: Path, column: str | None = None) -> Names:
     if ending == ".npy":
         return _of_npy(path)
     return _of_lines(path)
+
+
+def plain_choice(names: Sequence[str]) -> str | None:
+    """Return the column that holds the tokens: the only one, or the only one that is called so; or None."""
+    called_so = [name for name in names if name in _CALLED_SO] if len(names) > 1 else list(names)
+    return called_so[0] if len(called_so) == 1 else None
 
 
 def as_strings(array: np.ndarray, what: str) -> Names:

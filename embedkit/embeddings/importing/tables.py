@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.types as kinds
 
-from embedkit.embeddings.importing.keys import read_keys
+from embedkit.embeddings.importing.keys import plain_choice, read_keys
 from embedkit.embeddings.importing.request import Request, check_agreement
 from embedkit.embeddings.importing.rows import Rows
 from embedkit.errors import ModelError, did_you_mean
@@ -175,8 +175,8 @@ def _token_column(table: Table, given: str | None, only: bool = False) -> str:
         return str(table.schema.names[0])
     for test in (_is_text, kinds.is_integer):
         found = table.those(test)
-        if len(found) == 1:
-            return found[0]
+        if (name := plain_choice(found)) is not None:
+            return name
         if found:
             break
     raise ModelError(f"say which column of {table.path} holds the tokens, with --token-column: {table.listed()}.")

@@ -1,0 +1,134 @@
+"""What changes while the server runs: the model it serves, and what is known of the newest file."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import traceback
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from embedkit.errors import EmbedkitError
+from embedkit.server.answers import Answers
+from embedkit.server.maps import Maps
+from embedkit.server.metrics import Metrics
+from embedkit.server.replies import reply
+from embedkit.server.served import Served, open_served
+from embedkit.server.settings import Settings
+
+_SLOW_THREADS = 2
+
+Signature = tuple[int, int, int]
+
+
+class Live:
+    """The model that is served now, and the next one as soon as it is there.
+
+    Parameters
+    ----------
+    settings
+        Which file, and the limits.
+    say
+        Takes a line for the log.
+
+    Attributes
+    ----------
+    answers
+        Of the model that is served now.
+    slow
+        Where everything is done that would keep other requests waiting.
+
+    Raises
+    ------
+    ModelError
+        If the file is no model that can be served.
+    """
+
+    def __init__(self, settings: Settings, say: Callable[[str], None]) -> None:
+        self.settings, self.say = settings, say
+        self.metrics = Metrics()
+        self._rankers = ThreadPoolExecutor(settings.n_threads, "rank")
+        self.slow = ThreadPoolExecutor(_SLOW_THREADS, "slow")
+        self._mapper = ThreadPoolExecutor(1, "map")
+        self._maps = Maps(self._mapper, settings.map_method)
+        self._tried = self._signature()
+        self._trouble: str | None = None
+        self._take(open_served(settings, self._rankers))
+
+    def _take(self, served: Served) -> None:
+        """Serve another model from now on; who asked before is answered by the one before."""
+        self.served, self.answers = served, Answers(served, self.settings, self.slow)
+        self._trouble = None
+        self.metrics.loads.labels("taken").inc()
+        self.metrics.tokens.set(served.description["tokens"])
+        self.metrics.model.info({name: str(served.description[name]) for name in ("name", "version", "trainer")})
+
+    def health(self) -> dict[str, Any]:
+        """Tell how things stand."""
+        body: dict[str, Any] = {"status": "ok", "model": self.served.description}
+        return body if self._trouble is None else {**body, "trouble": self._trouble}
+
+    def metrics_text(self) -> bytes:
+        """Return the metrics as Prometheus reads them."""
+        self.metrics.waiting.set(self.served.ranker.waiting)
+        return self.metrics.text()
+
+    async def map(self, limit: int) -> dict[str, Any]:
+        """Return the map of the model."""
+        return await self._maps.get(self.served, limit)
+
+    async def watch(self) -> None:
+        """Look at the file for as long as the server runs, and take up what replaces it."""
+        before = self._tried
+        while True:
+            await asyncio.sleep(self.settings.watch)
+            now = self._signature()
+            # Who copies over a file leaves it half-written for a while: wait until it stands still.
+            if now == before and now != self._tried:
+                await self.reload()
+            before = now
+
+    async def reload(self) -> None:
+        """Check and load the file beside the model that serves, and change over; a broken one changes nothing."""
+        self._tried = self._signature()
+        try:
+            served = await asyncio.to_thread(open_served, self.settings, self._rankers)
+        except (EmbedkitError, OSError, MemoryError) as error:
+            self._trouble = " ".join(str(error).split()) or "not enough memory for the new model."
+            self.metrics.loads.labels("refused").inc()
+            self.say(f"the new model is not taken up, the old one serves on: {self._trouble}")
+            return
+        self._take(served)
+        self.say(f"took up {told(served)}.")
+
+    def _signature(self) -> Signature | None:
+        """Return what changes with the file, or None where there is none."""
+        try:
+            about = os.stat(self.settings.model)
+        except OSError:
+            return None
+        return about.st_ino, about.st_mtime_ns, about.st_size
+
+    async def report_bug(self, request: Request, error: Exception) -> Response:
+        """Tell the log and the client of what should not have happened."""
+        if os.environ.get("EMBEDKIT_TRACEBACK"):
+            traceback.print_exception(error)
+        what = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        self.say(f"this is a bug in embedkit, please report it: {request.scope['path']}: {what}")
+        return reply({"error": "this is a bug in embedkit; the server's log has more. Please report it."}, 500)
+
+    def close(self) -> None:
+        """Let the threads go."""
+        for executor in (self._rankers, self.slow, self._mapper):
+            executor.shutdown(wait=False, cancel_futures=True)
+
+
+def told(served: Served) -> str:
+    """Return a model's name and size for the log."""
+    about = served.description
+    keys = f", {about['keys']:,} keys" if about["keys"] else ""
+    return f"{about['name']} {about['version']} ({about['tokens']:,} tokens × {about['vector_size']}{keys})"

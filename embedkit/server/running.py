@@ -1,0 +1,193 @@
+"""Listening, taking signals, stopping without dropping a request."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import gc
+import logging
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any
+
+import uvicorn
+
+from embedkit.errors import EmbedkitError
+from embedkit.server.app import create_app
+from embedkit.server.connections import PatientProtocol
+from embedkit.server.live import Live, told
+from embedkit.server.settings import Settings
+
+_SWITCH = 0.0005  # seconds for which a thread may keep the interpreter while the event loop waits for it
+_KEEP_ALIVE = 60
+
+
+class Server:
+    """A server that has its port from the beginning on, and answers as soon as it runs.
+
+    Parameters
+    ----------
+    settings
+        How to serve.
+    say
+        Takes a line for the log.
+
+    Attributes
+    ----------
+    answers
+        Set when `run` has come to where requests are answered.
+
+    Raises
+    ------
+    EmbedkitError
+        If the port or the model cannot be had.
+    """
+
+    def __init__(self, settings: Settings, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._socket = _listen(settings.host, settings.port)
+        try:
+            with _few_threads():
+                self.live = Live(settings, say)
+        except BaseException:
+            self._socket.close()
+            raise
+        self.answers = threading.Event()
+        self._uvicorn = _Uvicorn(_configured(self.live), self._started)
+        _quiet(say)
+
+    @property
+    def url(self) -> str:
+        """Where the server is."""
+        host, port = self._socket.getsockname()[:2]
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    def run(self) -> None:
+        """Serve until a signal or `stop`; requests at work are answered first."""
+        before = sys.getswitchinterval()
+        sys.setswitchinterval(_SWITCH)
+        gc.collect()
+        gc.freeze()
+        try:
+            with _few_threads():
+                self._uvicorn.run([self._socket])
+        finally:
+            gc.unfreeze()
+            sys.setswitchinterval(before)
+            self._socket.close()
+            self.live.close()
+        self._say("stopped.")
+
+    async def _started(self) -> None:
+        self.answers.set()
+        self._say(f"serving {told(self.live.served)} at {self.url} (Ctrl-C stops it).")
+        await self.live.watch()
+
+    def stop(self) -> None:
+        """Stop `run`, from any thread."""
+        self._uvicorn.should_exit = True
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Return a socket bound to an address; who calls it waits until the server runs."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        bound = socket.socket(family, kind, protocol)
+    except (OSError, UnicodeError) as error:
+        raise EmbedkitError(
+            f"there is no address {host}: {getattr(error, 'strerror', error)}. Give another --host."
+        ) from error
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind(address)
+    except OSError as error:
+        bound.close()
+        if error.errno == errno.EADDRINUSE:
+            raise EmbedkitError(
+                f"port {port} of {host} is in use; give another --port, or 0 for any free one."
+            ) from error
+        raise EmbedkitError(
+            f"cannot listen on port {port} of {host}: {error.strerror}. Give another --host or --port."
+        ) from error
+    return bound
+
+
+@contextlib.contextmanager
+def _few_threads() -> Iterator[None]:
+    """Have BLAS work in the thread that calls it: threads of its own would be in the way of those that rank."""
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    with threadpool_limits(1, "blas"):
+        yield
+
+
+def _configured(live: Live) -> uvicorn.Config:
+    settings = live.settings
+    PatientProtocol.patience, PatientProtocol.most = settings.patience, settings.connections
+    return uvicorn.Config(
+        create_app(live),
+        http=PatientProtocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=list(settings.trusted_proxies),
+        timeout_keep_alive=_KEEP_ALIVE,
+        timeout_graceful_shutdown=max(1, round(settings.drain)),
+    )
+
+
+class _Uvicorn(uvicorn.Server):
+    """Uvicorn with something to do beside, and for which a signal is no error."""
+
+    def __init__(self, config: uvicorn.Config, beside: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        super().__init__(config)
+        self._beside = beside
+        self._task: asyncio.Task[None] | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._task = asyncio.create_task(self._beside())
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._task is not None:
+            self._task.cancel()
+        await super().shutdown(sockets)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:  # type: ignore[override]
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        taken = (signal.SIGINT, signal.SIGTERM)
+        before = {number: signal.signal(number, self.handle_exit) for number in taken}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+class _Lines(logging.Handler):
+    """Gives what the libraries log to the server's own log, a line each."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        super().__init__(logging.ERROR)
+        self._say = say
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._say(record.getMessage().partition("\n")[0])
+
+
+def _quiet(say: Callable[[str], None]) -> Any:
+    for name in ("uvicorn", "uvicorn.error", "asyncio"):
+        logger = logging.getLogger(name)
+        logger.handlers = [_Lines(say)] if name != "uvicorn.error" else []
+        logger.propagate = name == "uvicorn.error"
+        logger.setLevel(logging.ERROR)

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from embedkit.checkpoints import Checkpoint as Checkpoint
     from embedkit.contracts import Exporter as Exporter
     from embedkit.contracts import History as History
     from embedkit.contracts import QueryContext as QueryContext
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from embedkit.tuning import tune as tune
 
 _HOMES = {
+    "embedkit.checkpoints": ("Checkpoint",),
     "embedkit.contracts": (
         "Exporter",
         "History",

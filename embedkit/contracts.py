@@ -182,6 +182,17 @@ class Run:
         """Tell that an epoch is over with that mean loss; False asks the trainer to stop and return."""
         return True
 
+    def wants_state(self) -> bool:
+        """Tell whether it is time to keep a state; who asks may ask several times a second."""
+        return False
+
+    def keep_state(self, state: Callable[[], Mapping[str, np.ndarray]], *, epoch_over: bool = False) -> None:
+        """Offer a state to resume from (`run.state`), at an epoch's end or when one was wanted.
+
+        `state` is called only if it is to be kept. Its arrays, `losses` (float64, a number for each epoch) among them,
+        are all that goes on from one step to the next: resumed from them, a trainer gives what it would have given.
+        """
+
 
 class Trainer:
     """A way of learning vectors from a corpus. Derive from it, give a `name` and `train`, register it.
@@ -193,12 +204,15 @@ class Trainer:
         learns in epochs has an option `epochs` and calls `run.epoch_done` after each, so that it can be stopped early.
     tuned
         Whether `embedkit tune` tries it unasked. It searches the options that say where (`option(search=...)`).
+    resumes
+        Whether it begins from `run.state` where there is one, and offers states by `run.keep_state`.
     """
 
     name: ClassVar[str]
     summary: ClassVar[str] = ""
     Options: ClassVar[type] = NoOptions
     tuned: ClassVar[bool] = True
+    resumes: ClassVar[bool] = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

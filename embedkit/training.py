@@ -13,6 +13,7 @@ from embedkit.options import OptionSpec, build, describe, option
 from embedkit.plugins import Plugins, load_plugins
 
 if TYPE_CHECKING:
+    from embedkit.checkpoints import Checkpoint
     from embedkit.corpus import Corpus
     from embedkit.embeddings import Embeddings
     from embedkit.evaluation import EarlyStopping
@@ -42,9 +43,15 @@ class Plan:
         """Read the source's sentences once, into a corpus."""
         return _read(self.source, self.corpus_options, run or Run())
 
-    def train(self, corpus: Corpus, run: Run | None = None, early_stopping: EarlyStopping | None = None) -> Embeddings:
+    def train(
+        self,
+        corpus: Corpus,
+        run: Run | None = None,
+        early_stopping: EarlyStopping | None = None,
+        checkpoint: Checkpoint | None = None,
+    ) -> Embeddings:
         """Learn vectors from the corpus and note in their config how they were made."""
-        learned = _learn(self.trainer, corpus, self.trainer_options, run or Run(), early_stopping)
+        learned = _learn(self.trainer, corpus, self.trainer_options, run or Run(), early_stopping, checkpoint)
         return learned.with_config(source=self.source.name, min_count=self.corpus_options.min_count)
 
 
@@ -139,18 +146,29 @@ def _read(source: Source, options: CorpusOptions, run: Run) -> Corpus:
 
 
 def _learn(
-    trainer: type[Trainer], corpus: Corpus, options: Any, run: Run, early_stopping: EarlyStopping | None
+    trainer: type[Trainer],
+    corpus: Corpus,
+    options: Any,
+    run: Run,
+    early_stopping: EarlyStopping | None,
+    checkpoint: Checkpoint | None = None,
 ) -> Embeddings:
     def learn(corpus: Corpus, run: Run, epochs: int | None = None) -> Embeddings:
         settled = options if epochs is None else replace(options, epochs=epochs)
         return trainer().train(corpus, settled, run)
 
+    settings = {spec.name: getattr(options, spec.name) for spec in describe(trainer.Options)}
+    if checkpoint is not None:
+        from embedkit.checkpoints import identity_of
+
+        checkpoint.check(trainer, early_stopping is not None)
+        checkpoint.prepare()
+        run = checkpoint.keeper(run, identity_of(corpus, trainer.name, settings))
     if early_stopping is None:
         learned = learn(corpus, run)
     else:
         early_stopping.check(trainer)
         learned = early_stopping.train(corpus, learn, run, options.epochs)
-    settings = {spec.name: getattr(options, spec.name) for spec in describe(trainer.Options)}
     return learned.with_config(trainer=trainer.name, options=settings)
 
 
@@ -191,6 +209,7 @@ def train(
     trainer: str | None = None,
     *,
     early_stopping: EarlyStopping | str | None = None,
+    checkpoint: Checkpoint | None = None,
     plugins: Plugins | None = None,
     run: Run | None = None,
     **options: Any,
@@ -206,6 +225,8 @@ def train(
     early_stopping
         When to stop before all epochs are over, and what is held out to know it; `"ndcg@20"` stands for
         `EarlyStopping("ndcg@20")`.
+    checkpoint
+        Where and how often to keep a state to go on from, should the training be interrupted.
     options
         The options of source, corpus and trainer, under their names (`vector_size=100`).
 
@@ -221,9 +242,11 @@ def train(
         plan = make_plan(source, trainer, options, plugins)
         if early_stopping is not None:
             early_stopping.check(plan.trainer)
-        return plan.train(plan.read(run), run, early_stopping)
+        if checkpoint is not None:
+            checkpoint.check(plan.trainer, early_stopping is not None)
+        return plan.train(plan.read(run), run, early_stopping, checkpoint)
     chosen = (plugins or load_plugins()).trainer(trainer or str(source.defaults.get("trainer", DEFAULT_TRAINER)))
-    return _learn(chosen, source, trainer_options(source, chosen, options), run or Run(), early_stopping)
+    return _learn(chosen, source, trainer_options(source, chosen, options), run or Run(), early_stopping, checkpoint)
 
 
 def trainer_options(corpus: Corpus, trainer: type[Trainer], values: Mapping[str, Any]) -> Any:

@@ -196,3 +196,16 @@ def test_headers_that_lie_are_refused_in_little_memory(write, name, content):
     message, peak = done.stdout.splitlines()
     assert "damaged" in message
     assert int(peak.split()[1]) < 300_000
+
+
+def test_a_ragged_row_that_is_no_text_ends_in_one_line_and_prints_nothing(write, capfd):
+    message = refused(write("a.csv", b"source,target\n" + b"a,b\n" * 60 + b"\xff\xfe\n"))
+    assert message.count("\n") == 0
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("end", [90, 140, 200])
+def test_a_truncated_mat_file_is_refused(tmp_path, end):
+    savemat(tmp_path / "a.mat", {"network": sp.eye_array(9, format="csc")})
+    (tmp_path / "a.mat").write_bytes((tmp_path / "a.mat").read_bytes()[:end])
+    assert "cannot be read as a MATLAB file" in refused(tmp_path / "a.mat")

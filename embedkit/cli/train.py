@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from embedkit.cli import completion
+from embedkit.cli.checkpointing import checkpoint_flags, checkpoint_of
 from embedkit.cli.failures import Interrupted
 from embedkit.cli.flags import SpecFlag, given_values, look_ahead, repeat_flags
 from embedkit.cli.model import DEFAULT_MODEL, FILE, refuse_to_replace_other
@@ -19,6 +20,7 @@ from embedkit.cli.stopping import stopping_flags, stopping_of
 from embedkit.errors import UnknownNameError, did_you_mean
 
 if TYPE_CHECKING:
+    from embedkit.checkpoints import Checkpoint
     from embedkit.cli.terminal import TerminalRun
     from embedkit.evaluation import EarlyStopping
     from embedkit.training import Plan
@@ -147,6 +149,7 @@ def _flags_once(specs: dict[str, Any]) -> dict[str, list[SpecFlag]]:
     "--output", metavar="FILE", default=DEFAULT_MODEL, show_default=True, help="The model file to write.", type=FILE
 )
 @stopping_flags
+@checkpoint_flags
 @click.pass_context
 def train(ctx: click.Context, /, source: str, trainer: str | None, output: Path, **params: Any) -> None:
     """Learn vectors from a source of sentences and write them to one file.
@@ -163,6 +166,10 @@ def train(ctx: click.Context, /, source: str, trainer: str | None, output: Path,
     stopping = stopping_of(params, getattr(plan.trainer_options, "seed", None))
     if stopping is not None:
         stopping.check(plan.trainer)
+    checkpoint = checkpoint_of(params)
+    if checkpoint is not None:
+        checkpoint.check(plan.trainer, stopping is not None)
+        checkpoint.prepare()
     check_writable(output)
     refuse_to_replace_other(output)
     work_dir = plan.corpus_options.work_dir
@@ -170,10 +177,12 @@ def train(ctx: click.Context, /, source: str, trainer: str | None, output: Path,
         work_dir=Path(work_dir) if work_dir else None, epochs=getattr(plan.trainer_options, "epochs", None)
     )
     with run:
-        _run_plan(plan, run, output, stopping)
+        _run_plan(plan, run, output, stopping, checkpoint)
 
 
-def _run_plan(plan: Plan, run: TerminalRun, output: Path, stopping: EarlyStopping | None) -> None:
+def _run_plan(
+    plan: Plan, run: TerminalRun, output: Path, stopping: EarlyStopping | None, checkpoint: Checkpoint | None
+) -> None:
     from embedkit.cli.report import Timer, tell_corpus, tell_result
 
     if plan.on_sample:
@@ -184,12 +193,15 @@ def _run_plan(plan: Plan, run: TerminalRun, output: Path, stopping: EarlyStoppin
         for note in plan.source.notes:
             run.say(note)
         tell_corpus(run.say, corpus, timer.lap())
-        embeddings = plan.train(corpus, run, stopping)
+        embeddings = plan.train(corpus, run, stopping, checkpoint)
         run.snapshot = lambda: embeddings
         embeddings.save(output)
+        if checkpoint is not None:
+            checkpoint.clear()
     except KeyboardInterrupt as interrupt:
         with _deaf_to_interrupts():
-            raise Interrupted(_save_partial(run, output)) from interrupt
+            goes_on = "; --resume goes on" if checkpoint is not None and checkpoint.path.exists() else ""
+            raise Interrupted(_save_partial(run, output) + goes_on) from interrupt
     run.close()
     tell_result(run.say, embeddings, output, timer.lap())
 

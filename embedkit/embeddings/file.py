@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import codecs
-import hashlib
 import json
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,18 +19,25 @@ from embedkit.embeddings import index as indexing
 from embedkit.embeddings.embeddings import Embeddings
 from embedkit.embeddings.replacing import check_writable as check_writable
 from embedkit.embeddings.replacing import replacing
-from embedkit.embeddings.safetensors import Header, encode_header, lay_out, map_tensors, read_header
+from embedkit.embeddings.safetensors import (
+    BLOCK,
+    CHECKSUM,
+    Header,
+    blocks,
+    checksum,
+    map_tensors,
+    read_header,
+    write_tensors,
+)
 from embedkit.errors import EmbedkitError, ModelError
 from embedkit.names import Names
 
 FORMAT_VERSION = 1
 
-_METADATA, _CHECKSUM = "embedkit", "embedkit.checksum"
+_METADATA = "embedkit"
 _TYPES = {"vectors": "f4", "context_vectors": "f4", "key_vectors": "f4", "counts": "i8"}
 _HISTORY_TYPES = {"indptr": "i8", "indices": "i4", "weights": "f4", "times": "i8"}
 _GROUPS = {*_TYPES, "tokens", "labels", "keys", "histories", "arrays"}
-_BLOCK = 1 << 24  # bytes hashed, written or decoded at a time
-_NO_CHECKSUM = "0" * 32
 
 
 @dataclass(frozen=True)
@@ -63,19 +69,8 @@ def save(embeddings: Embeddings, path: str | os.PathLike[str]) -> None:
     ModelError
         If the file cannot be written; what was there before is whole then.
     """
-    tensors = _tensors(embeddings)
-    layout = lay_out(tensors)
-    metadata = {_METADATA: _describe(embeddings), _CHECKSUM: _NO_CHECKSUM}
     with replacing(Path(path)) as file:
-        header = encode_header(layout, metadata)
-        digest = hashlib.blake2b(header, digest_size=16)
-        file.write(header)
-        for name in layout:
-            for block in _blocks(tensors[name]):
-                digest.update(block)
-                file.write(block)
-        file.seek(0)
-        file.write(encode_header(layout, metadata | {_CHECKSUM: digest.hexdigest()}))
+        write_tensors(file, _tensors(embeddings), {_METADATA: _describe(embeddings)})
 
 
 def _describe(embeddings: Embeddings) -> str:
@@ -108,14 +103,7 @@ def _tensors(embeddings: Embeddings) -> dict[str, np.ndarray]:
     if history is not None:
         given |= {f"histories.{part}": getattr(history, part) for part in _HISTORY_TYPES}
     given |= {f"arrays.{name}": array for name, array in embeddings.arrays.items()}
-    little = {name: np.dtype(array.dtype).newbyteorder("<") for name, array in given.items() if array is not None}
-    return {name: np.asarray(given[name], dtype, order="C") for name, dtype in little.items()}
-
-
-def _blocks(array: np.ndarray) -> Iterator[memoryview]:
-    data = array.reshape(-1).view(np.uint8).data
-    for start in range(0, len(data), _BLOCK):
-        yield data[start : start + _BLOCK]
+    return {name: array for name, array in given.items() if array is not None}
 
 
 def load(path: str | os.PathLike[str], *, index: bool | None = None) -> Embeddings:
@@ -167,7 +155,7 @@ def info(path: str | os.PathLike[str]) -> FileInfo:
         FORMAT_VERSION,
         str(described.get("version", "")),
         str(described.get("created", "")),
-        header.metadata.get(_CHECKSUM, ""),
+        header.metadata.get(CHECKSUM, ""),
         path.stat().st_size,
     )
 
@@ -253,7 +241,7 @@ def _is_permutation(order: np.ndarray) -> bool:
 def _is_utf8(utf8: np.ndarray) -> bool:
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:
-        for block in _blocks(utf8):
+        for block in blocks(utf8):
             decoder.decode(block)
         decoder.decode(b"", final=True)
     except UnicodeDecodeError:
@@ -271,7 +259,7 @@ def verify(path: str | os.PathLike[str]) -> FileInfo:
     """
     path = Path(path)
     embeddings, told = _load(path), info(path)
-    if _checksum(path) != told.checksum:
+    if checksum(path) != told.checksum:
         raise ModelError(f"{path} is damaged: its checksum is not the one it was written with. Copy it again.")
     for what, names in (("token", embeddings.tokens), ("key", embeddings.keys)):
         twice = None if names is None else names.first_duplicate()
@@ -285,24 +273,9 @@ def verify(path: str | os.PathLike[str]) -> FileInfo:
     return told
 
 
-def _checksum(path: Path) -> str:
-    """Return the checksum of a file as it was when its own was not yet known."""
-    with path.open("rb") as file:
-        first = file.read(8)
-        text = file.read(int.from_bytes(first, "little"))
-        # A quote inside of a JSON string is escaped, so this can be found nowhere but in its place.
-        mark = f'"{_CHECKSUM}":"'.encode()
-        place = text.find(mark) + len(mark)
-        text = text[:place] + _NO_CHECKSUM.encode() + text[place + len(_NO_CHECKSUM) :]
-        digest = hashlib.blake2b(first + text, digest_size=16)
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 def _first_not_finite(array: np.ndarray) -> int:
     """Return the first row that holds NaN or an infinite number, or -1."""
-    height = max(1, _BLOCK // (4 * array.shape[1]))
+    height = max(1, BLOCK // (4 * array.shape[1]))
     for start in range(0, len(array), height):
         finite = np.isfinite(array[start : start + height]).all(axis=1)
         if not finite.all():

@@ -6,18 +6,21 @@ tensors lie behind it without gaps. See the format's description at https://gith
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from embedkit.errors import ModelError
 
 MAX_HEADER = 100_000_000  # bytes; what other readers of the format accept
+CHECKSUM = "embedkit.checksum"  # its name among the metadata
+BLOCK = 1 << 24  # bytes hashed, written or decoded at a time
 ALIGNMENT = 64  # of the first tensor, so that a vector register's loads do not straddle cache lines
 
 BFLOAT16 = np.dtype([("upper_half", "<u2")])
@@ -27,6 +30,7 @@ _DTYPES: dict[str, Any] = {
     "F64": "<f8", "I64": "<i8", "U64": "<u8", "F32": "<f4", "I32": "<i4", "U32": "<u4",
     "F16": "<f2", "I16": "<i2", "U16": "<u2", "I8": "|i1", "U8": "|u1", "BOOL": "|b1", "BF16": BFLOAT16,
 }  # fmt: skip
+_NO_CHECKSUM = "0" * 32
 _NAMES: dict[Any, str] = {np.dtype(code): name for name, code in _DTYPES.items()}
 
 
@@ -177,3 +181,44 @@ def map_tensors(path: Path, header: Header) -> dict[str, np.ndarray]:
         name: whole[tensor.begin : tensor.end].view(tensor.dtype).reshape(tensor.shape)
         for name, tensor in header.tensors.items()
     }
+
+
+def write_tensors(file: BinaryIO, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> None:
+    """Write a whole file, block by block, and a checksum of it among its metadata.
+
+    The checksum is BLAKE2b (128 bits) of the whole file with zeros in the checksum's place.
+    """
+    little = {name: np.dtype(array.dtype).newbyteorder("<") for name, array in tensors.items()}
+    tensors = {name: np.asarray(tensors[name], dtype, order="C") for name, dtype in little.items()}
+    layout = lay_out(tensors)
+    header = encode_header(layout, {**metadata, CHECKSUM: _NO_CHECKSUM})
+    digest = hashlib.blake2b(header, digest_size=16)
+    file.write(header)
+    for name in layout:
+        for block in blocks(tensors[name]):
+            digest.update(block)
+            file.write(block)
+    file.seek(0)
+    file.write(encode_header(layout, {**metadata, CHECKSUM: digest.hexdigest()}))
+
+
+def blocks(array: np.ndarray) -> Iterator[memoryview]:
+    """Yield the bytes of an array, some at a time."""
+    data = array.reshape(-1).view(np.uint8).data
+    for start in range(0, len(data), BLOCK):
+        yield data[start : start + BLOCK]
+
+
+def checksum(path: Path) -> str:
+    """Return the checksum of a file as it was when its own was not yet known."""
+    with path.open("rb") as file:
+        first = file.read(8)
+        text = file.read(int.from_bytes(first, "little"))
+        # A quote inside of a JSON string is escaped, so this can be found nowhere but in its place.
+        mark = f'"{CHECKSUM}":"'.encode()
+        place = text.find(mark) + len(mark)
+        text = text[:place] + _NO_CHECKSUM.encode() + text[place + len(_NO_CHECKSUM) :]
+        digest = hashlib.blake2b(first + text, digest_size=16)
+        while block := file.read(BLOCK):
+            digest.update(block)
+    return digest.hexdigest()

@@ -78,6 +78,7 @@ class ALS(Trainer):
     """Matrix factorisation by alternating least squares (iALS), of interactions or of ratings; keys get vectors too."""
 
     name = "als"
+    resumes = True
     Options = ALSOptions
 
     def train(self, corpus: Corpus, options: ALSOptions, run: Run) -> Embeddings:

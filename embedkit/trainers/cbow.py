@@ -25,6 +25,7 @@ class CBOW(Trainer):
     """Continuous bag of words: the mean of a token's context predicts it; faster, for frequent words."""
 
     name = "cbow"
+    resumes = True
     Options = CBOWOptions
 
     def train(self, corpus: Corpus, options: Word2VecOptions, run: Run) -> Embeddings:

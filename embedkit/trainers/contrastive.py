@@ -83,6 +83,7 @@ class Contrastive(Trainer):
     """Next items of sessions, or the rest of a history, by a softmax over cosines; recency counts."""
 
     name = "contrastive"
+    resumes = True
     Options = ContrastiveOptions
 
     def train(self, corpus: Corpus, options: ContrastiveOptions, run: Run) -> Embeddings:

@@ -53,6 +53,7 @@ class Doc2Vec(Trainer):
     """Paragraph vectors of documents or users, beside their tokens' (Doc2Vec)."""
 
     name = "doc2vec"
+    resumes = True
     Options = Doc2VecOptions
 
     def train(self, corpus: Corpus, options: Doc2VecOptions, run: Run) -> Embeddings:

@@ -54,6 +54,7 @@ class FastText(Trainer):
     """Vectors made of those of character n-grams: for rare words, unseen words, and rich word forms."""
 
     name = "fasttext"
+    resumes = True
     tuned = False  # parts of an item's id tell nothing
     Options = FastTextOptions
 

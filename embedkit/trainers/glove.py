@@ -56,6 +56,7 @@ class GloVe(Trainer):
     """GloVe: weighted least squares on logarithms of co-occurrence counts."""
 
     name = "glove"
+    resumes = True
     Options = GloVeOptions
 
     def train(self, corpus: Corpus, options: GloVeOptions, run: Run) -> Embeddings:

@@ -80,6 +80,7 @@ class SkipGram(Trainer):
     """Skip-gram: each token predicts its context (Word2Vec, item2vec)."""
 
     name = "skipgram"
+    resumes = True
     Options = Word2VecOptions
 
     def train(self, corpus: Corpus, options: Word2VecOptions, run: Run) -> Embeddings:

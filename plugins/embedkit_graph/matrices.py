@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from typing import Any
 
 import numpy as np
@@ -112,7 +111,9 @@ def read_mat(file: File, variable: str | None, weighted: bool | None, notes: lis
         matrix = loadmat(str(file.path), variable_names=[chosen])[chosen]
     except NotImplementedError as error:
         raise SourceError(f"{file.name} is of MATLAB 7.3 (HDF5); save it with '-v7', or as .mtx.") from error
-    except (ValueError, TypeError, KeyError, IndexError, OverflowError, OSError, MemoryError, zlib.error) as error:
+    except SourceError:
+        raise
+    except Exception as error:  # SciPy's reader meets damage with errors of every kind
         raise SourceError(f"{file.name} cannot be read as a MATLAB file: it is damaged or none.") from error
     notes.append(f"{file.name}: variable {chosen!r}; nodes are row numbers from 0")
     return matrix_edges(matrix, f"{file.name}, {chosen!r}", weighted)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -169,7 +171,7 @@ def _csv(file: File, encoding: str, layout: Layout, columns: Columns) -> Iterato
 
     wanted = [names[i] for i in (columns.source, columns.target, columns.weight) if i is not None]
     try:
-        with file.open_utf8(encoding) as stream:
+        with file.open_utf8(encoding) as stream, _silent_about_rows():
             reader = csv.open_csv(
                 stream,
                 csv.ReadOptions(use_threads=False, block_size=1 << 23, skip_rows=layout.skip, column_names=names),
@@ -184,6 +186,17 @@ def _csv(file: File, encoding: str, layout: Layout, columns: Columns) -> Iterato
                 yield taken[0], taken[1], taken[2] if len(taken) > 2 else None
     except (pa.ArrowException, UnicodeDecodeError) as error:
         raise _explain(file.name, error, bad, layout) from error
+
+
+@contextlib.contextmanager
+def _silent_about_rows() -> Iterator[None]:
+    """Let nothing be printed where Arrow cannot decode the ragged row that it hands over; its error says enough."""
+    before = sys.unraisablehook
+    sys.unraisablehook = lambda told: None if isinstance(told.exc_value, UnicodeDecodeError) else before(told)
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
 
 
 def _explain(name: str, error: Exception, bad: list[Any], layout: Layout) -> SourceError:

@@ -70,11 +70,10 @@ class Learning:
     def epochs(self, run: Run) -> list[float]:
         """Learn, fewer epochs where `run` says so; return the mean loss of each."""
         accept, alias = alias_table(noise_probabilities(self.corpus.counts, self.options.ns_exponent))
-        rng = np.random.default_rng([self.options.seed, 2])
         noise = np.empty(self.options.negative, np.int32)
         total = self.settings.epochs * self.examples.total
-        losses: list[float] = []
-        before, loss, weight = 0, 0.0, 0.0
+        losses: list[float] = [] if run.state is None else self.model.restore(run.state)
+        before, loss, weight = len(losses) * self.examples.total, 0.0, 0.0
 
         def result() -> Embeddings:
             return self.embeddings(losses)
@@ -83,7 +82,8 @@ class Learning:
             run.progress(before, total, unit=self.examples.unit, loss=loss / (weight or 1), snapshot=result)
 
         with Crew(self.options.workers, watch) as crew:
-            for epoch in range(self.settings.epochs):
+            for epoch in range(len(losses), self.settings.epochs):
+                rng = np.random.default_rng([self.options.seed, 2, epoch])
                 loss = weight = 0.0
                 for batch, place in self.examples.batches(epoch, self.settings.batch_size):
                     kernels.draw_noise(accept, alias, rng, noise)
@@ -98,6 +98,7 @@ class Learning:
                 losses.append(loss / weight)
                 if not run.epoch_done(losses[-1], result):
                     break
+                run.keep_state(lambda: self.model.state(losses), epoch_over=True)
         return losses
 
     def embeddings(self, losses: list[float]) -> Embeddings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -90,6 +91,22 @@ class TiedSoftmax:
             kernels.adam(table, *self._moments_of_offsets, columns, of_offsets[:, None], *numbers)
         self._slots[distinct] = -1
         return loss, weight
+
+    def state(self, losses: list[float]) -> dict[str, np.ndarray]:
+        """Return all that goes on from epoch to epoch."""
+        return {"losses": np.array(losses), "steps": np.array([self._steps]), **self._carried()}
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> list[float]:
+        """Go on from such a state; return its losses."""
+        self._steps = int(state["steps"][0])
+        for name, array in self._carried().items():
+            array[...] = state[name]
+        return [float(loss) for loss in state["losses"]]
+
+    def _carried(self) -> dict[str, np.ndarray]:
+        (first, second), (first_of_offsets, second_of_offsets) = self._moments, self._moments_of_offsets
+        tables = {"table": self.table, "first_moments": first, "second_moments": second, "offsets": self.offsets}
+        return {**tables, "first_moments_of_offsets": first_of_offsets, "second_moments_of_offsets": second_of_offsets}
 
     def gradient(self, batch: Batch, noise: np.ndarray, crew: Crew) -> tuple[float, np.ndarray, np.ndarray]:
         """Return the loss of a batch and its gradients by the table and by the offsets, float32 in their shapes."""

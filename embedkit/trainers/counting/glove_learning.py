@@ -174,15 +174,19 @@ def learn(corpus: Corpus, options: GloVeOptions, run: Run) -> Embeddings:
         return table.embeddings(corpus, options, list(losses))
 
     rounds = blocks.rounds()
-    rng = np.random.default_rng(options.seed)
-    with Crew(options.workers, _progress(run, sum(map(len, rounds)) * options.epochs, losses, snapshot)) as crew:
-        for _ in range(options.epochs):
+    if run.state is not None:
+        losses[:] = run.state["losses"].tolist()
+        table.rows[...] = run.state["table"]
+    with Crew(options.workers, _progress(run, sum(map(len, rounds)), options.epochs, losses, snapshot)) as crew:
+        for number in range(len(losses), options.epochs):
+            rng = np.random.default_rng([options.seed, number])
             order = [rounds[r] for r in rng.permutation(len(rounds))]
             losses.append(epoch(table, blocks, order, options, int(rng.integers(2**31)), crew))
             if not np.isfinite(losses[-1]):
                 raise EmbedkitError("the vectors grew beyond all bounds; lower --alpha.")
             if not run.epoch_done(losses[-1], snapshot):
                 break
+            run.keep_state(lambda: {"losses": np.array(losses), "table": table.rows}, epoch_over=True)
     return snapshot()
 
 
@@ -236,9 +240,11 @@ def _counted(run: Run) -> Callable[[int, int], None]:
     return lambda done, total: run.progress(done, total, unit="tokens counted")
 
 
-def _progress(run: Run, total: int, losses: list[float], snapshot: Callable[[], Embeddings]) -> Callable[[int], None]:
+def _progress(
+    run: Run, blocks: int, epochs: int, losses: list[float], snapshot: Callable[[], Embeddings]
+) -> Callable[[int], None]:
     """Return what a crew calls to tell how far it is."""
-    done = 0
+    done, total = len(losses) * blocks, epochs * blocks
 
     def watch(parts: int) -> None:
         nonlocal done

@@ -197,13 +197,20 @@ def learn(corpus: Corpus, options: ALSOptions, run: Run) -> Embeddings:
     def result() -> Embeddings:
         return _embeddings(corpus, model, options, list(losses))
 
+    def state() -> dict[str, np.ndarray]:
+        return {"losses": np.array(losses), "keys": model.keys.factors, "tokens": model.tokens.factors}
+
+    if run.state is not None:
+        losses[:] = run.state["losses"].tolist()
+        model.keys.factors[...], model.tokens.factors[...] = run.state["keys"], run.state["tokens"]
     with Crew(options.workers, _progress(run, model, options.epochs, result)) as crew:
-        for _ in range(options.epochs):
+        for _ in range(len(losses), options.epochs):
             losses.append(model.epoch(options.solver_steps, crew))
             if not np.isfinite(losses[-1]):
                 raise EmbedkitError("the vectors grew beyond all bounds; raise --regularization.")
             if not run.epoch_done(losses[-1], result):
                 break
+            run.keep_state(state, epoch_over=True)
     return result()
 
 
@@ -286,7 +293,7 @@ def _compile(model: Factorization, run: Run) -> None:
 def _progress(run: Run, model: Factorization, epochs: int, snapshot: Callable[[], Embeddings]) -> Callable[[int], None]:
     """Return what a crew calls to tell how far it is."""
     total = epochs * (len(model.keys.parts()) + len(model.tokens.parts()))
-    done = 0
+    done = 0 if run.state is None else len(run.state["losses"]) * (total // epochs)
 
     def watch(parts: int) -> None:
         nonlocal done

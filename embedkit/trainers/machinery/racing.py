@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import pairwise
@@ -18,6 +18,7 @@ import numpy as np
 
 from embedkit.contracts import Run
 from embedkit.embeddings import Embeddings
+from embedkit.errors import EmbedkitError
 
 _ALONE_BELOW = 2_000_000
 _LOOK_EVERY = 0.25
@@ -44,6 +45,12 @@ class Worker(Protocol):
 
     def advance(self) -> bool:
         """Go over the next piece, a fraction of a second's work; False when the part is done."""
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return copies of what goes on from piece to piece."""
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        """Go on from such a state, in the epoch that has begun."""
 
 
 class Part(ABC):
@@ -89,6 +96,23 @@ class Part(ABC):
         self.pairs += pairs
         return not finished
 
+    def state(self) -> dict[str, np.ndarray]:
+        """Return copies of what goes on from piece to piece: place, draws, and what this epoch added up to."""
+        sums = np.array([self.done, self.loss, self.pairs], np.float64)
+        carried = {"cursor": self._cursor, "pending": self._pending, "draws": self._state, **self.carried()}
+        return {"sums": sums} | {name: array.copy() for name, array in carried.items()}
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        """Go on from such a state."""
+        self.done, self.loss, self.pairs = int(state["sums"][0]), float(state["sums"][1]), float(state["sums"][2])
+        carried = {"cursor": self._cursor, "pending": self._pending, "draws": self._state, **self.carried()}
+        for name, array in carried.items():
+            array[...] = state[name]
+
+    def carried(self) -> dict[str, np.ndarray]:
+        """Return what besides goes on from piece to piece, to be changed in its place."""
+        return {}
+
     def compile(self) -> None:
         """Call the kernel on nothing."""
         self._call(self._first, 0)
@@ -114,46 +138,93 @@ class Race:
         One a thread.
     n_tokens
         Tokens in an epoch, all parts together.
+    shared
+        The arrays that all of them change.
     snapshot
         Gives what has been learned so far.
     """
 
     workers: Sequence[Worker]
     n_tokens: int
+    shared: Mapping[str, np.ndarray]
     snapshot: Callable[[], Embeddings]
 
     def run(self, epochs: int, run: Run, losses: list[float]) -> None:
         """Run the epochs, or fewer where `run` says so; append the mean loss of each to `losses`."""
-        for epoch in range(epochs):
-            for worker in self.workers:
-                worker.begin(epoch)
-            self._epoch(epoch, epochs, run)
+        midway = run.state is not None and self._restore(run.state, losses)
+        for epoch in range(len(losses), epochs):
+            if not midway:
+                self._begin(epoch)
+            midway = False
+            self._epoch(epoch, epochs, run, losses)
             losses.append(self._loss())
             if not run.epoch_done(losses[-1], self.snapshot):
                 break
+            run.keep_state(lambda: self._state(losses, midway=False), epoch_over=True)
 
-    def _epoch(self, epoch: int, epochs: int, run: Run) -> None:
-        stop = threading.Event()
+    def _begin(self, epoch: int) -> None:
+        for worker in self.workers:
+            worker.begin(epoch)
 
-        def work(worker: Worker) -> None:
-            while not stop.is_set() and worker.advance():
-                pass
+    def _epoch(self, epoch: int, epochs: int, run: Run, losses: list[float]) -> None:
+        def told() -> bool:
+            done = epoch * self.n_tokens + sum(worker.done for worker in self.workers)
+            run.progress(done, epochs * self.n_tokens, loss=self._loss(), snapshot=self.snapshot)
+            return not run.wants_state()
 
-        with ThreadPoolExecutor(len(self.workers)) as pool:
-            working = {pool.submit(work, worker) for worker in self.workers}
-            try:
-                while working:
-                    finished, working = wait(working, timeout=_LOOK_EVERY)
-                    for future in finished:
-                        future.result()
-                    done = epoch * self.n_tokens + sum(worker.done for worker in self.workers)
-                    run.progress(done, epochs * self.n_tokens, loss=self._loss(), snapshot=self.snapshot)
-            finally:
-                stop.set()
+        unfinished = list(self.workers)
+        while unfinished := _go_on(unfinished, told):
+            run.keep_state(lambda: self._state(losses, midway=True))
 
     def _loss(self) -> float:
         pairs = sum(worker.pairs for worker in self.workers)
         return sum(worker.loss for worker in self.workers) / pairs if pairs else 0.0
+
+    def _state(self, losses: list[float], *, midway: bool) -> dict[str, np.ndarray]:
+        """Return all that goes on; nobody may be at work."""
+        state = {"losses": np.array(losses, np.float64), "midway": np.array([midway]), **self.shared}
+        for number, worker in enumerate(self.workers):
+            state |= {f"worker{number}.{name}": array for name, array in worker.state().items()}
+        return state
+
+    def _restore(self, state: Mapping[str, np.ndarray], losses: list[float]) -> bool:
+        """Go on from a state; return whether it is from within an epoch."""
+        before = sum(name.endswith(".sums") for name in state)
+        if before != len(self.workers):
+            raise EmbedkitError(f"the state is of {before} workers; go on with --workers {before}.")
+        losses[:] = state["losses"].tolist()
+        self._begin(len(losses))
+        for name, array in self.shared.items():
+            array[...] = state[name]
+        for number, worker in enumerate(self.workers):
+            prefix = f"worker{number}."
+            worker.restore({n.removeprefix(prefix): array for n, array in state.items() if n.startswith(prefix)})
+        return bool(state["midway"][0])
+
+
+def _go_on(workers: Sequence[Worker], told: Callable[[], bool]) -> list[Worker]:
+    """Let workers work until they are done, or until `told`, asked again and again, says no; return who is not done."""
+    stop = threading.Event()
+
+    def work(worker: Worker) -> bool:
+        while not stop.is_set():
+            if not worker.advance():
+                return True
+        return False
+
+    with ThreadPoolExecutor(len(workers)) as pool:
+        futures = {pool.submit(work, worker): worker for worker in workers}
+        working = set(futures)
+        try:
+            while working:
+                finished, working = wait(working, timeout=_LOOK_EVERY)
+                for future in finished:
+                    future.result()
+                if not told():
+                    stop.set()
+        finally:
+            stop.set()
+    return [worker for future, worker in futures.items() if not future.result()]
 
 
 def n_workers(asked: int | None, n_tokens: int) -> int:

@@ -58,6 +58,10 @@ class Doc2VecTask:
         """Return what was learned, in the same memory; nothing more can be learned."""
         return self._embeddings(*(packed(table, self.options.vector_size) for table in self._tables()))
 
+    def shared(self) -> dict[str, np.ndarray]:
+        """Return the tables that all workers change."""
+        return {"keys": self.keys, "outputs": self.outputs, "inputs": self.inputs}
+
     def _tables(self) -> list[np.ndarray]:
         return [self.keys, self.outputs, self.inputs] if self.with_tokens else [self.keys, self.outputs]
 
@@ -137,5 +141,5 @@ def learn(corpus: Corpus, options: Doc2VecOptions, run: Run) -> Embeddings:
     divisions = divided(corpus.n_tokens, n_workers(options.workers, corpus.n_tokens))
     parts = [DocumentPart(task, first, last, number) for number, (first, last) in enumerate(divisions)]
     warm_up(parts[0].compile, run)
-    Race(parts, corpus.n_tokens, task.snapshot).run(options.epochs, run, task.losses)
+    Race(parts, corpus.n_tokens, task.shared(), task.snapshot).run(options.epochs, run, task.losses)
     return task.finish()

@@ -147,6 +147,10 @@ class SubwordPart(Part):
             read_ahead=_PENDING + task.block.capacity + 2 * task.reach,
         )  # fmt: skip
 
+    def carried(self) -> dict[str, np.ndarray]:
+        """Return what this worker's copies of frequent rows were when it last gave its changes to all."""
+        return {"input_bases": self._bases[0], "output_bases": self._bases[1]}
+
     def _call(self, last: int, max_tokens: int) -> tuple[float, int, bool]:
         task, options = self._task, self._task.options
         window = 0 if options.window == "sentence" else int(options.window)
@@ -209,6 +213,7 @@ def learn(corpus: Corpus, options: FastTextOptions, run: Run) -> Embeddings:
     parts = [SubwordPart(task, first, last, number) for number, (first, last) in enumerate(divisions)]
     warm_up(parts[0].compile, run)
     losses: list[float] = []
-    race = Race(parts, corpus.n_tokens, lambda: task.embeddings(corpus, losses))
+    shared = {"inputs": task.inputs, "outputs": task.outputs}
+    race = Race(parts, corpus.n_tokens, shared, lambda: task.embeddings(corpus, losses))
     race.run(options.epochs, run, losses)
     return task.embeddings(corpus, losses)

@@ -56,11 +56,17 @@ class FullSoftmax(Loss):
         rows_a_centre = 1 + _ROWS_OF_AN_UPDATE * pairs / (self._batch_size or np.inf)
         self._n_tokens, self._operations = n, 6 * n * width * rows_a_centre
         self._centres = float(keep @ corpus.counts) * options.epochs
-        gradients = (np.zeros((n, width), np.float32), np.zeros((n, width), np.float32), np.zeros(n, np.bool_))
         self._batch = np.zeros(2, np.int64)
+        self._begun = {
+            "input_gradients": np.zeros((n, width), np.float32),
+            "output_gradients": np.zeros((n, width), np.float32),
+            "touched": np.zeros(n, np.bool_),
+            "batch": self._batch,
+            "rate": np.zeros(1),
+        }
         self._room = (
             np.zeros((rows, width), np.float32), np.zeros((rows, width), np.float32), np.zeros(rows * n, np.float32),
-            np.zeros((n, width), np.float32), *gradients, self._batch, np.zeros(1),
+            np.zeros((n, width), np.float32), *self._begun.values(),
         )  # fmt: skip
         self._threads = n_workers(options.workers, corpus.n_tokens)
         self._blas = ThreadpoolController()
@@ -80,6 +86,10 @@ class FullSoftmax(Loss):
             return kernels_softmax.softmax(
                 *place, *stretch, self._mean, self._batch_size, rates.alpha, rates.alpha_end, *self._room
             )
+
+    def carried(self) -> dict[str, np.ndarray]:
+        """Return the batch that has begun."""
+        return self._begun
 
     def tokens_a_call(self, vector_size: int, reach: int) -> int:
         """See `Loss`."""

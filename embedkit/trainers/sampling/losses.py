@@ -89,6 +89,10 @@ class Loss(ABC):
     def announce(self, run: Run) -> None:  # noqa: B027 - most losses have nothing to tell
         """Tell, before training, what the user should know of this loss on this corpus."""
 
+    def carried(self) -> dict[str, np.ndarray]:
+        """Return what besides the vectors goes on from call to call, to be changed in its place."""
+        return {}
+
     def context_vectors(self, outputs: np.ndarray) -> np.ndarray:
         """Return what a query is dotted with to score tokens, a row each, made of the output vectors."""
         return outputs

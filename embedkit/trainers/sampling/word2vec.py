@@ -132,6 +132,10 @@ class PairPart(Part):
             read_ahead=task.loss.read_ahead + task.loss.capacity + 2 * task.reach,
         )  # fmt: skip
 
+    def carried(self) -> dict[str, np.ndarray]:
+        """Return what this worker's copies of frequent tokens were when it last gave its changes to all."""
+        return {"bases": self._bases}
+
     def _call(self, last: int, max_tokens: int) -> tuple[float, int, bool]:
         task, options = self._task, self._task.options
         window = 0 if options.window == "sentence" else int(options.window)
@@ -171,6 +175,7 @@ def learn(corpus: Corpus, options: Word2VecOptions, run: Run, architecture: Arch
     warm_up(parts[0].compile, run)
     task.loss.announce(run)
     losses: list[float] = []
-    race = Race(parts, corpus.n_tokens, lambda: task.vectors.snapshot(corpus, losses, task.loss))
+    shared = {"inputs": task.vectors.inputs, "outputs": task.vectors.outputs, **task.loss.carried()}
+    race = Race(parts, corpus.n_tokens, shared, lambda: task.vectors.snapshot(corpus, losses, task.loss))
     race.run(options.epochs, run, losses)
     return task.loss.finish(task.vectors.finish(corpus, losses, task.loss), run)

@@ -1,0 +1,258 @@
+"""States of a training kept on the disk, so that one that was killed goes on from the last."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from embedkit.contracts import Run
+from embedkit.errors import EmbedkitError, ModelError, OptionError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from embedkit.contracts import Trainer
+    from embedkit.corpus import Corpus
+    from embedkit.embeddings import Embeddings
+
+FILE = "state.safetensors"
+FORMAT_VERSION = 1
+_METADATA = "embedkit.state"
+_SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0}
+_BLOCK = 1 << 22  # numbers hashed at a time
+_PER_TOKEN, _PER_SENTENCE = ("ids", "weights", "times"), ("offsets", "sentence_keys")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where states of a training are kept, how often, and whether to go on from the one that is there.
+
+    There is one state at a time, written beside the one before and renamed, so that whenever the process is killed one
+    of them is whole. A training that goes on from a state with one worker ends with the same bits as one that was never
+    interrupted. A state is of one corpus and one set of options; with others it is refused.
+
+    Parameters
+    ----------
+    folder
+        Where; it is made where it does not exist.
+    every
+        `"10min"`, `"30s"`, `"2h"`, or `"1epoch"`, `"5epochs"`.
+    resume
+        Whether to go on from the state that is there; where there is none, training begins anew. Without it, a folder
+        that holds a state is refused.
+
+    Raises
+    ------
+    OptionError
+        If `every` is neither a time nor a number of epochs.
+
+    Examples
+    --------
+    >>> embedkit.train("text", input="wiki.txt", checkpoint=Checkpoint("states", every="10min", resume=True))
+    """
+
+    folder: str | Path
+    every: str = "10min"
+    resume: bool = False
+
+    def __post_init__(self) -> None:
+        if self._interval is None:
+            raise OptionError("every", f"must be a time or epochs: 30s, 10min, 2h, 1epoch; got {self.every!r}.")
+
+    @property
+    def path(self) -> Path:
+        """The file that the state is kept in."""
+        return Path(self.folder) / FILE
+
+    @property
+    def seconds(self) -> float | None:
+        """The time between states; None where epochs are counted."""
+        number, unit = self._interval or (0.0, "")
+        return number * _SECONDS[unit] if unit in _SECONDS else None
+
+    @property
+    def epochs(self) -> int:
+        """The epochs between states; 0 where time is."""
+        return 0 if self.seconds is not None else int((self._interval or (0.0, ""))[0])
+
+    @property
+    def _interval(self) -> tuple[float, str] | None:
+        """The number and the unit of `every`, or None where it is no interval."""
+        found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|min|h|epochs?)\s*", self.every)
+        if found is None or float(found[1]) == 0 or (found[2].startswith("epoch") and "." in found[1]):
+            return None
+        return float(found[1]), found[2]
+
+    def check(self, trainer: type[Trainer], stops_early: bool) -> None:
+        """Refuse a trainer that keeps no state, and early stopping, whose best epoch is no part of it."""
+        if not trainer.resumes:
+            raise EmbedkitError(f"trainer {trainer.name!r} keeps no state to go on from; leave --checkpoint out.")
+        if stops_early:
+            raise EmbedkitError("--checkpoint does not go with --early-stopping: the best epoch so far is in no state.")
+
+    def prepare(self) -> None:
+        """Make the folder, and see that it can be written to and holds no state that would be lost.
+
+        Raises
+        ------
+        EmbedkitError
+            If it cannot, or does and `resume` was not asked for.
+        """
+        from embedkit.embeddings.replacing import check_writable
+
+        try:
+            Path(self.folder).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise EmbedkitError(f"{self.folder} cannot be made a folder: {error.strerror}. Name another.") from error
+        check_writable(self.path)
+        if self.path.exists() and not self.resume:
+            raise EmbedkitError(
+                f"{self.folder} holds the state of a training that did not end: --resume goes on with it, or remove it."
+            )
+
+    def keeper(self, run: Run, identity: Mapping[str, Any]) -> Keeper:
+        """Return a run that keeps states of this training, and hands out the one to go on from.
+
+        Raises
+        ------
+        EmbedkitError
+            If the state that is there is damaged, or of another training: the message says what changed.
+        """
+        state = None
+        if self.resume and self.path.exists():
+            state, told = _read(self.path)
+            _refuse_changed(told["identity"], identity, self.folder)
+            losses = state["losses"]
+            run.say(f"Going on from the state of {told['kept']}, after {len(losses)} whole epochs.")
+        elif self.resume:
+            run.say(f"There is no state in {self.folder} yet, so training begins anew.")
+        return Keeper(run, self, identity, state)
+
+    def clear(self) -> None:
+        """Remove the state, as when what was learned is saved."""
+        self.path.unlink(missing_ok=True)
+
+
+class Keeper(Run):
+    """Stands between a trainer and a run, and writes down states as often as a checkpoint says."""
+
+    def __init__(
+        self, run: Run, checkpoint: Checkpoint, identity: Mapping[str, Any], state: Mapping[str, np.ndarray] | None
+    ) -> None:
+        super().__init__(work_dir=run.work_dir, start=run.start, state=state, engine=run.engine)
+        self._run, self._checkpoint, self._identity = run, checkpoint, identity
+        self._last, self._epochs = time.monotonic(), 0
+
+    def say(self, message: str) -> None:
+        """Hand on."""
+        self._run.say(message)
+
+    def progress(self, done: float, total: float, **more: Any) -> None:
+        """Hand on."""
+        self._run.progress(done, total, **more)
+
+    def epoch_done(self, loss: float, snapshot: Callable[[], Embeddings]) -> bool:
+        """Hand on."""
+        return self._run.epoch_done(loss, snapshot)
+
+    def wants_state(self) -> bool:
+        """Tell whether the time since the last state is over."""
+        seconds = self._checkpoint.seconds
+        return seconds is not None and time.monotonic() - self._last >= seconds
+
+    def keep_state(self, state: Callable[[], Mapping[str, np.ndarray]], *, epoch_over: bool = False) -> None:
+        """Write a state down if it is time."""
+        self._epochs += epoch_over
+        epochs = self._checkpoint.epochs
+        if self.wants_state() or (epochs and self._epochs >= epochs):
+            _write(self._checkpoint.path, state(), self._identity)
+            self._last, self._epochs = time.monotonic(), 0
+
+
+def identity_of(corpus: Corpus, trainer: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what must be the same for a training to go on: its options, and digests of all that is learned from."""
+    parts = {name: getattr(corpus, name) for name in (*_PER_TOKEN, *_PER_SENTENCE)}
+    digests = {name: _digest(array) for name, array in parts.items() if array is not None}
+    for name, names in (("tokens", corpus.tokens), ("keys", corpus.keys)):
+        if names is not None:
+            digests |= {name: _digest(names.utf8, names.offsets)}
+    return {
+        "trainer": trainer,
+        "options": json.loads(json.dumps(dict(options), default=str)),
+        "n_tokens": corpus.n_tokens,
+        "vocabulary": len(corpus.tokens),
+        "data": digests,
+    }
+
+
+def _digest(*arrays: np.ndarray) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for array in arrays:
+        for start in range(0, len(array), _BLOCK):
+            digest.update(array[start : start + _BLOCK].tobytes())
+    return digest.hexdigest()
+
+
+def _refuse_changed(before: Mapping[str, Any], now: Mapping[str, Any], folder: str | Path) -> None:
+    """Refuse to go on where the training is not the same."""
+    changes = list(_changes(before, now))
+    if changes:
+        raise EmbedkitError(
+            f"{folder} holds the state of another training: {'; '.join(changes)}. Call it as it was called then, or "
+            "remove the folder to begin anew."
+        )
+
+
+def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    if before["trainer"] != now["trainer"]:
+        yield f"the trainer was {before['trainer']} and is {now['trainer']}"
+        return
+    for name in sorted({*before["options"], *now["options"]}):
+        old, new = before["options"].get(name), now["options"].get(name)
+        if old != new:
+            yield f"--{name.replace('_', '-')} was {old} and is {new}"
+    if before["n_tokens"] != now["n_tokens"] or before["vocabulary"] != now["vocabulary"]:
+        yield (
+            f"there were {before['n_tokens']:,} tokens ({before['vocabulary']:,} different) and there are "
+            f"{now['n_tokens']:,} ({now['vocabulary']:,} different)"
+        )
+    elif before["data"] != now["data"]:
+        changed = [
+            name for name in {**before["data"], **now["data"]} if before["data"].get(name) != now["data"].get(name)
+        ]
+        yield f"the data changed ({', '.join(sorted(changed))}), though there are as many tokens"
+
+
+def _write(path: Path, state: Mapping[str, np.ndarray], identity: Mapping[str, Any]) -> None:
+    from embedkit.embeddings.replacing import replacing
+    from embedkit.embeddings.safetensors import write_tensors
+
+    kept = datetime.now(UTC).isoformat(timespec="seconds")
+    told = {"format_version": FORMAT_VERSION, "kept": kept, "identity": identity}
+    with replacing(path) as file:
+        write_tensors(file, state, {_METADATA: json.dumps(told, ensure_ascii=False)})
+
+
+def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Return the arrays of a state and what it tells of itself, its checksum checked."""
+    from embedkit.embeddings.safetensors import CHECKSUM, checksum, map_tensors, read_header
+
+    header = read_header(path)
+    try:
+        told = json.loads(header.metadata[_METADATA])
+        if told["format_version"] > FORMAT_VERSION:
+            raise ModelError(f"{path} was kept by a newer embedkit; bring this one up to date.")
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"{path} is no state of a training; remove it to begin anew.") from error
+    if checksum(path) != header.metadata.get(CHECKSUM):
+        raise ModelError(
+            f"{path} is damaged: its checksum is not the one it was written with. Remove it to begin anew."
+        )
+    return map_tensors(path, header), told

@@ -44,7 +44,7 @@ def test_help_alone_shows_the_general_flags_and_how_to_see_the_rest(run):
     text = run("train", "--help").stdout
     assert "--min-count INT" in text
     assert "--vector-size" not in text
-    assert "Sources: graph, letters, sessions, text." in text
+    assert "Sources: graph, letters, sessions, sql, text." in text
     (trainers,) = re.findall(r"Trainers: ([^.]*)\.", " ".join(text.split()))
     assert {"cbow", "random", "skipgram"} <= set(trainers.split(", "))
     assert "embedkit train --source NAME" in text
@@ -180,7 +180,7 @@ def test_a_wrong_call_is_refused_in_one_line(run, args, words):
 
 
 def test_the_source_must_be_named(run):
-    sources = " or ".join(f"--source {name}" for name in ("graph", "letters", "sessions", "text"))
+    sources = " or ".join(f"--source {name}" for name in ("graph", "letters", "sessions", "sql", "text"))
     words = f"say where the sentences come from: {sources}."
     assert words in refused(run("train"))
     assert words in refused(run("train", "--layout", "lines"))

@@ -19,7 +19,12 @@ HEAVY = (
 )  # fmt: skip
 
 # What a signature may name besides, under TYPE_CHECKING.
-FOR_TYPING = {"contracts": {"corpus", "embeddings", "names"}, "hookspecs": {"corpus"}, "embeddings": {"corpus"}}
+FOR_TYPING = {
+    "contracts": {"corpus", "embeddings", "names"},
+    "hookspecs": {"corpus"},
+    "embeddings": {"corpus"},
+    "checkpoints": {"corpus"},
+}
 
 # Each room and the rooms it may import, besides itself, `errors`, and what those may import.
 ROOMS = {

@@ -78,13 +78,23 @@ def _with_default(spec: OptionSpec, defaults: Mapping[str, Any]) -> OptionSpec:
     return OptionSpec(**{**values, "default": defaults[spec.name]})
 
 
+def _trainer(given: str | type[Trainer] | None, defaults: Mapping[str, Any], plugins: Plugins) -> type[Trainer]:
+    """Return the trainer given by its class or name, else the one that the source prefers, else the default."""
+    if isinstance(given, type):
+        return given
+    return plugins.trainer(given or str(defaults.get("trainer", DEFAULT_TRAINER)))
+
+
 def trainer_name(source: type[Source], given: str | None = None) -> str:
     """Return the trainer asked for, else the one that the source prefers, else the default."""
     return given or str(source.defaults.get("trainer", DEFAULT_TRAINER))
 
 
 def make_plan(
-    source: str | type[Source], trainer: str | None, values: Mapping[str, Any], plugins: Plugins | None = None
+    source: str | type[Source],
+    trainer: str | type[Trainer] | None,
+    values: Mapping[str, Any],
+    plugins: Plugins | None = None,
 ) -> Plan:
     """Give each option in `values` to whoever declares it, check them all, and make the source.
 
@@ -97,7 +107,7 @@ def make_plan(
     """
     plugins = plugins or load_plugins()
     source_class = plugins.source(source) if isinstance(source, str) else source
-    trainer_class = plugins.trainer(trainer_name(source_class, trainer))
+    trainer_class = _trainer(trainer, source_class.defaults, plugins)
     specs = option_specs(source_class, trainer_class)
     known = {spec.name for group in specs.values() for spec in group}
     for name in values:
@@ -206,7 +216,7 @@ def read(
 
 def train(
     source: str | type[Source] | Corpus,
-    trainer: str | None = None,
+    trainer: str | type[Trainer] | None = None,
     *,
     early_stopping: EarlyStopping | str | None = None,
     checkpoint: Checkpoint | None = None,
@@ -221,7 +231,7 @@ def train(
     source
         The name of a registered source, a class derived from `Source`, or a corpus that was read before.
     trainer
-        The name of a registered trainer; the one that the source prefers where None.
+        The name of a registered trainer, or a class derived from `Trainer`; the one that the source prefers where None.
     early_stopping
         When to stop before all epochs are over, and what is held out to know it; `"ndcg@20"` stands for
         `EarlyStopping("ndcg@20")`.
@@ -245,7 +255,7 @@ def train(
         if checkpoint is not None:
             checkpoint.check(plan.trainer, early_stopping is not None)
         return plan.train(plan.read(run), run, early_stopping, checkpoint)
-    chosen = (plugins or load_plugins()).trainer(trainer or str(source.defaults.get("trainer", DEFAULT_TRAINER)))
+    chosen = _trainer(trainer, source.defaults, plugins or load_plugins())
     return _learn(chosen, source, trainer_options(source, chosen, options), run or Run(), early_stopping, checkpoint)
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 
 import embedkit
@@ -90,3 +91,17 @@ def test_a_source_can_be_made_to_build_upon():
         embedkit.make_source("sessions", min_interaction=2)
     with pytest.raises(embedkit.UnknownNameError, match="Did you mean 'sessions'"):
         embedkit.make_source("session")
+
+
+def test_a_trainer_class_needs_no_registration(tmp_path):
+    class Ones(embedkit.Trainer):
+        """All alike."""
+
+        name = "ones"
+
+        def train(self, corpus, options, run):
+            return embedkit.Embeddings.from_corpus(corpus, np.ones((len(corpus.tokens), 2), np.float32))
+
+    corpus = embedkit.Corpus.from_sentences([["a", "b"]])
+    assert embedkit.train(corpus, Ones)["a"].tolist() == [1, 1]
+    assert embedkit.train("text", Ones).config["trainer"] == "ones"

@@ -1,6 +1,6 @@
 """The index beside exact search, and beside peers: time to build, size, recall@10, queries a second.
 
-python benchmarks/index.py [--tokens 1000000] [--model FILE ...] [--peers usearch,hnswlib] [--rounds 3]
+python benchmarks/index.py [--tokens 1000000] [--model FILE ...] [--peers usearch,hnswlib] [--rounds 3] [--seed 1]
 
 The catalogue is generated as learned ones are: directions in clusters of clusters whose sizes fall as 1 / rank^0.8, a
 spectrum that falls as 1 / rank^0.35, lengths of a heavy tail (log-normal, sigma 0.4: als on Gowalla has 0.28, spectral
@@ -149,14 +149,17 @@ def main() -> None:
     parser.add_argument("--model", type=Path, nargs="*", default=[], help="trained models to measure instead")
     parser.add_argument("--peers", default="", help="usearch,hnswlib")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument(
+        "--seed", type=int, default=1, help="of the catalogue and the queries; settings were chosen on 1"
+    )
     given = parser.parse_args()
     rows = []
     for path in given.model:
         what, vectors, by_dot, by_cosine = of_model(path)
         rows += rows_of(what, vectors, by_dot, by_cosine, given)
     if not given.model:
-        vectors, cluster = catalogue(given.tokens)
-        asked = histories(vectors, cluster, N_QUERIES)
+        vectors, cluster = catalogue(given.tokens, given.seed)
+        asked = histories(vectors, cluster, N_QUERIES, given.seed + 1)
         rows += rows_of(f"{given.tokens:,} × {WIDTH}", vectors, asked, vectors[:: -(-len(vectors) // N_QUERIES)], given)
     header = ["catalogue, by", "system", "build", "queries/s", "times exact", "one query", "times exact", "recall@10"]
     print(markdown(header, rows))

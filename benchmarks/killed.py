@@ -112,7 +112,7 @@ class Trial:
             began = max(began or 0.0, state.stat().st_mtime)
         else:
             self.counts["before the first state"] += 1
-        if call.at("Read ") is not None and not half_written and began is not None:
+        if call.at("Read ") is not None and began is not None:
             self.lost.append(when - began)
 
     def check_resumed(self, call: Call, there: bool) -> None:
@@ -195,7 +195,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=1_000_000)
     parser.add_argument("--vocabulary", type=int, default=20_000)
     parser.add_argument("--vector-size", type=int, default=100)
-    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     from embedkit import Checkpoint

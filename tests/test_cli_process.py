@@ -25,9 +25,9 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and terminal
 def env(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     Path("words.txt").write_text("anna bell cello", encoding="utf-8")
-    kept = {
-        name: value for name, value in os.environ.items() if not name.startswith(("EMBEDKIT_", "COLUMNS", "NO_COLOR"))
-    }
+    # Without a buffer, nothing is left to write when the interpreter ends: most people have one.
+    changed = ("EMBEDKIT_", "COLUMNS", "NO_COLOR", "PYTHONUNBUFFERED")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(changed)}
     path = os.pathsep.join(filter(None, [str(FAKE), os.environ.get("PYTHONPATH")]))
     return {**kept, "PYTHONPATH": path, "EMBEDKIT_PLUGINS": "embedkit-toolkit,good", "TERM": "xterm"}
 

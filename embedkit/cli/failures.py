@@ -39,6 +39,10 @@ def told(error: Exception) -> int:
         traceback.print_exception(error, file=sys.stderr)
     message, code = explain(error)
     say(message)
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        _discard_output()
     return code
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 FILE = "state.safetensors"
 FORMAT_VERSION = 1
+_MARK = "state-"
 _METADATA = "embedkit.state"
 _SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 _BLOCK = 1 << 22  # numbers hashed at a time
@@ -85,7 +87,7 @@ class Checkpoint:
     @property
     def _interval(self) -> tuple[float, str] | None:
         """The number and the unit of `every`, or None where it is no interval."""
-        found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|min|h|epochs?)\s*", self.every)
+        found = re.fullmatch(r"\s*(\d{1,9}(?:\.\d+)?)\s*(s|min|h|epochs?)\s*", str(self.every))
         if found is None or float(found[1]) == 0 or (found[2].startswith("epoch") and "." in found[1]):
             return None
         return float(found[1]), found[2]
@@ -105,7 +107,7 @@ class Checkpoint:
         EmbedkitError
             If it cannot, or does and `resume` was not asked for.
         """
-        from embedkit.embeddings.replacing import check_writable
+        from embedkit.embeddings.replacing import check_writable, remove_left
 
         try:
             Path(self.folder).mkdir(parents=True, exist_ok=True)
@@ -116,6 +118,7 @@ class Checkpoint:
             raise EmbedkitError(
                 f"{self.folder} holds the state of a training that did not end: --resume goes on with it, or remove it."
             )
+        remove_left(Path(os.path.realpath(self.path)).parent, _MARK)
 
     def keeper(self, run: Run, identity: Mapping[str, Any]) -> Keeper:
         """Return a run that keeps states of this training, and hands out the one to go on from.
@@ -130,7 +133,8 @@ class Checkpoint:
             state, told = _read(self.path)
             _refuse_changed(told["identity"], identity, self.folder)
             losses = state["losses"]
-            run.say(f"Going on from the state of {told['kept']}, after {len(losses)} whole epochs.")
+            whole = f"{len(losses)} whole epoch{'s' * (len(losses) != 1)}"
+            run.say(f"Going on from the state of {told['kept']}, after {whole}.")
         elif self.resume:
             run.say(f"There is no state in {self.folder} yet, so training begins anew.")
         return Keeper(run, self, identity, state)
@@ -168,11 +172,14 @@ class Keeper(Run):
         return seconds is not None and time.monotonic() - self._last >= seconds
 
     def keep_state(self, state: Callable[[], Mapping[str, np.ndarray]], *, epoch_over: bool = False) -> None:
-        """Write a state down if it is time."""
+        """Write a state down if it is time; where that fails, say so and go on, as the state before is whole."""
         self._epochs += epoch_over
         epochs = self._checkpoint.epochs
         if self.wants_state() or (epochs and self._epochs >= epochs):
-            _write(self._checkpoint.path, state(), self._identity)
+            try:
+                _write(self._checkpoint.path, state(), self._identity)
+            except ModelError as error:
+                self._run.say(f"No state was kept this time: {error}")
             self._last, self._epochs = time.monotonic(), 0
 
 
@@ -236,7 +243,7 @@ def _write(path: Path, state: Mapping[str, np.ndarray], identity: Mapping[str, A
 
     kept = datetime.now(UTC).isoformat(timespec="seconds")
     told = {"format_version": FORMAT_VERSION, "kept": kept, "identity": identity}
-    with replacing(path) as file:
+    with replacing(path, _MARK) as file:
         write_tensors(file, state, {_METADATA: json.dumps(told, ensure_ascii=False)})
 
 
@@ -249,6 +256,8 @@ def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         told = json.loads(header.metadata[_METADATA])
         if told["format_version"] > FORMAT_VERSION:
             raise ModelError(f"{path} was kept by a newer embedkit; bring this one up to date.")
+        if not {"identity", "kept"} <= set(told) or "losses" not in header.tensors:
+            raise KeyError(_METADATA)
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(f"{path} is no state of a training; remove it to begin anew.") from error
     if checksum(path) != header.metadata.get(CHECKSUM):

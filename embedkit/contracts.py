@@ -260,9 +260,11 @@ class Exporter:
         raise NotImplementedError
 
     def shown(self, target: str) -> str:
-        """Return how messages name a target: a URL without its password."""
+        """Return how messages name a target: a URL without its password, and without settings that sound secret."""
         hidden = re.sub(r"(://[^:/@\s]*):\S*@", r"\1:***@", target)
-        return re.sub(r"\b(password|token|api_?key)=[^&\s]*", r"\1=***", hidden, flags=re.IGNORECASE)
+        return re.sub(
+            r"\b([\w.-]*(?:pass|token|secret|key|credential)[\w.-]*)=[^&\s]*", r"\1=***", hidden, flags=re.IGNORECASE
+        )
 
 
 @dataclass(frozen=True)

@@ -129,9 +129,9 @@ class SentenceVectorizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
 
 
 def _tokens(sentence: Any) -> list[str]:
-    if isinstance(sentence, str) or not isinstance(sentence, Iterable):
+    if isinstance(sentence, str | bytes) or not isinstance(sentence, Iterable):
         raise EmbedkitError(f"a sentence must be a list of strings, not {sentence!r}: split it first.")
-    return [token if isinstance(token, str) else str(token) for token in sentence]
+    return [str(token) for token in sentence if not _missing(token)]
 
 
 def _holds_sentences(column: Sequence[Any]) -> bool:
@@ -145,4 +145,4 @@ def _is_sparse(X: Any) -> bool:
 
 
 def _missing(cell: Any) -> bool:
-    return cell is None or cell != cell
+    return not isinstance(cell, str) and (cell is None or type(cell).__name__ == "NAType" or bool(cell != cell))

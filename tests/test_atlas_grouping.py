@@ -124,3 +124,9 @@ def test_colours_are_told_apart_by_all_kinds_of_eyes(eyes):
     seen = [lab(np.clip(np.array(CONES[eyes]) @ linear(colour), 0, 1)) for colour in (*COLOURS, OTHER)]
     distances = [np.linalg.norm(one - other) for one, other in itertools.combinations(seen, 2)]
     assert min(distances) > 15
+
+
+def test_two_groups_of_one_point_are_refused(tmp_path):
+    (tmp_path / "about.csv").write_text("id,group\na,x\nb,x\na,y\n")
+    with pytest.raises(EmbedkitError, match="two values of group for 'a': 'x' and 'y'"):
+        by_column(["a", "b"], tmp_path / "about.csv")

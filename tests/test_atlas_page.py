@@ -1,6 +1,7 @@
 """The page of a map: what its file holds, and, in a real browser, that it shows it and nothing of it runs."""
 
 import base64
+import dataclasses
 import hashlib
 import html
 import json
@@ -50,6 +51,16 @@ def test_the_data_are_the_map():
     for axis, name in enumerate("xy"):
         places = unpacked(data[name]) / 65_535 * span[axis] + low[axis]
         np.testing.assert_allclose(places, drawn.places[:, axis], atol=span[axis] / 65_535)
+
+
+def test_places_that_hardly_differ_are_told_apart():
+    drawn, neighbours, title = made()
+    near = dataclasses.replace(drawn, places=drawn.places * np.float32(1e-35))
+    data = data_of(page(near, neighbours, title))
+    for name, places in zip("xy", near.places.T, strict=True):
+        finest = unpacked(data[name])
+        assert (finest.min(), finest.max()) == (0, 65_535)
+        assert places.argmax() == finest.argmax()
 
 
 def test_nothing_of_strangers_is_markup_and_nothing_is_fetched():

@@ -1,6 +1,7 @@
 """States kept on the way, and trainings that go on from them."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -129,7 +130,7 @@ def test_several_workers_go_on(corpus, tmp_path):
         corpus, "skipgram", checkpoint=Checkpoint(tmp_path, "1epoch", resume=True), run=told, **options
     )
     assert len(emb.losses) == 3
-    assert "after 1 whole epochs" in told.lines[0] or "after 2 whole epochs" in told.lines[0]
+    assert "after 1 whole epoch." in told.lines[0] or "after 2 whole epochs." in told.lines[0]
 
 
 def test_another_training_is_refused_and_what_changed_is_said(corpus, tmp_path):
@@ -170,7 +171,15 @@ def test_a_damaged_state_is_refused(corpus, tmp_path):
         embedkit.train(corpus, "als", vector_size=4, epochs=1, checkpoint=Checkpoint(tmp_path, resume=True))
 
 
-@pytest.mark.parametrize("every", ["", "0s", "1.5epochs", "ten minutes", "-1s", "10 minutes"])
+def test_a_state_that_was_killed_half_written_goes_and_nothing_else_does(corpus, tmp_path):
+    left, others = tmp_path / ".embedkit-state-0123456789ab.tmp", tmp_path / ".embedkit-0123456789ab.tmp"
+    for path in (left, others):
+        path.write_bytes(b"half")
+    Checkpoint(tmp_path, resume=True).prepare()
+    assert [path.name for path in tmp_path.iterdir()] == [others.name]
+
+
+@pytest.mark.parametrize("every", ["", "0s", "1.5epochs", "ten minutes", "-1s", "10 minutes", 10, "9" * 400 + "epochs"])
 def test_no_interval(every):
     with pytest.raises(OptionError, match="must be a time or epochs"):
         Checkpoint("somewhere", every)
@@ -228,3 +237,27 @@ def test_flags_that_go_with_a_checkpoint(tmp_path):
     refused = subprocess.run(command, cwd=cwd, capture_output=True, text=True)
     assert refused.returncode == 2
     assert "--resume goes with --checkpoint DIR" in refused.stderr
+
+
+def test_a_state_that_says_too_little_is_refused(corpus, tmp_path):
+    from embedkit.embeddings.safetensors import write_tensors
+
+    for told in ("[]", "{}", '{"format_version": 1, "kept": "today", "identity": {}}'):
+        with open(Checkpoint(tmp_path).path, "wb") as file:
+            write_tensors(file, {"vectors": np.zeros((2, 2), np.float32)}, {"embedkit.state": told})
+        with pytest.raises(EmbedkitError, match="is no state of a training"):
+            embedkit.train(corpus, "als", vector_size=4, epochs=1, checkpoint=Checkpoint(tmp_path, resume=True))
+
+
+def test_a_state_that_cannot_be_written_is_told_of_and_training_goes_on(corpus, tmp_path):
+    class Removing(Told):
+        def epoch_done(self, loss, snapshot):
+            shutil.rmtree(tmp_path / "states", ignore_errors=True)
+            return True
+
+    told = Removing()
+    emb = embedkit.train(
+        corpus, "als", vector_size=4, epochs=2, run=told, checkpoint=Checkpoint(tmp_path / "states", "1epoch")
+    )
+    assert len(emb.losses) == 2
+    assert [line for line in told.lines if "No state was kept this time" in line and "no folder" in line]

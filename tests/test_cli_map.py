@@ -157,6 +157,25 @@ def test_a_file_without_results_is_told(run, tmp_path, text):
     )
 
 
+@pytest.mark.parametrize(
+    ("by", "system"),
+    [
+        ("k", {"measures": {"ndcg@ten": {"value": 1}}}),
+        ("k", {"measures": {"ndcg@5": {"value": "much"}}}),
+        ("k", {"measures": {"ndcg@5": 3}}),
+        ("popularity", {"measures": {}, "by_popularity": {"ten": []}}),
+        ("popularity", {"measures": {}, "by_popularity": {"5": [{"least": 1}]}}),
+        ("popularity", {"measures": {}, "by_popularity": [1, "x"]}),
+    ],
+)
+def test_results_of_another_shape_are_told(run, tmp_path, by, system):
+    (tmp_path / "odd.json").write_text(json.dumps({"systems": [{"name": "x", **system}]}))
+    assert refused(run("plot", "evaluation", "odd.json", "--by", by, "--output", "x.png"), 1).startswith(
+        "the results are not as embedkit writes them; make them with embedkit evaluate recommendations"
+    )
+    assert not (tmp_path / "x.png").exists()
+
+
 def test_places_of_the_command_are_those_of_the_function(run, tmp_path):
     from embedkit.atlas import coordinates
 

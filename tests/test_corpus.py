@@ -108,7 +108,7 @@ def test_what_cannot_be_read_gets_one_clear_line(sentences, message):
 
 def test_a_null_token_or_an_empty_one_is_dropped_but_a_wrong_type_is_not():
     corpus = Corpus._from_batches(
-        [SentenceBatch(pa.array(["a", None, ""]), np.array([0, 3]))], 1, WorkFolder(), embedkit.Run(), Counter()
+        [SentenceBatch(pa.array(["a", None, ""]), np.array([0, 3]))], 1, WorkFolder(), embedkit.Run(), Counter
     )
     assert spelled(corpus) == [["a"]]
     assert corpus.dropped == {"empty tokens": 2}

@@ -240,8 +240,22 @@ def test_an_index_is_not_read_for_a_few_questions(saved, model, monkeypatch):
     indexing.path_of(saved).unlink()  # who reads it now is told
     for _ in range(indexing.PATIENCE):
         assert opened.recommend("u1") == model.recommend("u1")
+    with pytest.warns(UserWarning, match="answers are exact, not through an index: .*cannot be used"):
+        assert opened.recommend("u1") == model.recommend("u1")
+    assert opened.recommend("u1") == model.recommend("u1")
+
+
+def test_an_index_that_was_asked_for_and_is_gone_is_refused(saved):
+    opened = embedkit.load(saved, index=True)
+    indexing.path_of(saved).unlink()
     with pytest.raises(ModelError, match="cannot be used"):
         opened.recommend("u1")
+
+
+def test_an_index_of_fewer_tokens_is_refused(model):
+    smaller = embedkit.Embeddings(model.tokens[:1500], np.asarray(model.vectors[:1500]))
+    with pytest.raises(EmbedkitError, match=r"the index is of 1,500 tokens and there are"):
+        model.with_index(smaller.indexed().index)
 
 
 def test_the_index_of_another_model_is_refused_or_left_alone(saved, model, monkeypatch):
@@ -283,6 +297,22 @@ def test_a_changed_byte_is_found_before_faiss_reads_it(saved):
     opened = embedkit.load(saved, index=True)
     with pytest.raises(ModelError, match=r"checksum is not the one it was written with. Make it again"):
         opened.recommend("u1"), opened.most_similar("i1")
+
+
+def test_a_changed_bound_is_found_before_it_is_believed(saved):
+    path = indexing.path_of(saved)
+    data = path.read_bytes()
+    place = data.index(b'longest\\": ') + len(b'longest\\": ')
+    path.write_bytes(data[:place] + (b"1" if data[place : place + 1] != b"1" else b"2") + data[place + 1 :])
+    opened = embedkit.load(saved, index=True)
+    with pytest.raises(ModelError, match=r"checksum is not the one it was written with. Make it again"):
+        opened.recommend("u1")
+
+
+def test_an_index_that_was_not_yet_read_is_saved_with_its_model(saved, indexed, monkeypatch, tmp_path):
+    monkeypatch.setattr(indexing, "WORTH", N)
+    embedkit.load(saved).save(tmp_path / "copy.safetensors")
+    assert embedkit.load(tmp_path / "copy.safetensors", index=True).recommend("u3") == indexed.recommend("u3")
 
 
 @pytest.mark.parametrize("change", [{"vector_size": 3}, {"measures": {}}, {"measures": 7}, {"format_version": 99}])
@@ -332,6 +362,10 @@ def test_the_command_replaces_nothing_but_an_index(saved, capsys):
     indexing.path_of(saved).write_text("notes of mine")
     assert run("index", "--model", saved) == 1
     assert "is there already and is no index" in capsys.readouterr().err
+    indexing.path_of(saved).write_bytes(saved.read_bytes())  # a model that happens to bear the name
+    assert run("index", "--model", saved) == 1
+    assert "is there already and is no index" in capsys.readouterr().err
+    assert indexing.path_of(saved).read_bytes() == saved.read_bytes()
     assert run("similar", "u1", "--keys", "--model", saved, "--index") == 2
 
 

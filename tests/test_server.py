@@ -1,5 +1,6 @@
 """The server: a real one on a free port, asked over HTTP."""
 
+import asyncio
 import http.client
 import json
 import socket
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ from http_server import Client, read, serving
 import embedkit
 from embedkit.cli.app import app
 from embedkit.errors import EmbedkitError
+from embedkit.server.maps import Maps
 from embedkit.server.settings import Settings
 
 N, SIZE = 203, 8
@@ -334,6 +337,38 @@ def test_the_map_has_a_point_for_each_token(client, model):
     assert body["tokens"] == model.tokens[np.argsort(-model.counts, kind="stable")[:50]]
 
 
+def test_maps_of_many_sizes_are_not_all_kept(client):
+    for limit in range(30, 42):
+        assert len(client.get("/api/map", limit=limit)[1]["tokens"]) == limit
+    assert len(client.server.live._maps._made) <= 4
+
+
+def test_a_map_that_cannot_be_made_is_told_to_each_who_waits_for_it():
+    class Broken:
+        embeddings = range(9)
+
+    async def ask():
+        with ThreadPoolExecutor(1) as executor:
+            maps = Maps(executor, "pca")
+            served = Broken()
+            return await asyncio.gather(*(maps.get(served, 5) for _ in range(2)), return_exceptions=True)
+
+    first, second = asyncio.run(ask())
+    assert isinstance(first, AttributeError)  # `range` has no counts
+    assert second is first
+
+
+def test_a_client_that_leaves_amid_its_body_is_no_bug(path):
+    with serving(path) as client:
+        with socket.create_connection(client.address) as leaving:
+            leaving.sendall(b"POST /api/similar HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\n{")
+        counted, deadline = b"", time.monotonic() + 5
+        while b'status="400"' not in counted and time.monotonic() < deadline:
+            counted = client.get("/metrics")[1]
+        assert b'embedkit_requests_total{route="/api/similar",status="400"} 1.0' in counted
+        assert not [line for line in client.log if "bug" in line or "Exception" in line]
+
+
 def test_the_page_is_there_and_nothing_beside_it(client):
     status, headers, body = client("GET", "/")
     assert (status, headers.get_content_type()) == (200, "text/html")
@@ -414,6 +449,15 @@ def test_slow_and_strange_clients_are_hung_up_on(path, sent, status):
         assert client.get("/health")[0] == 200
 
 
+def test_servers_in_one_process_keep_their_own_limits(path):
+    with (
+        serving(path, patience=0.2) as hasty,
+        serving(path, patience=30),
+        socket.create_connection(hasty.address, timeout=10) as idle,
+    ):
+        assert idle.recv(100).startswith(b"HTTP/1.1 408 ")
+
+
 def test_a_new_model_is_taken_up_without_dropping_a_request(tmp_path, model):
     path = tmp_path / "shop.safetensors"
     model.save(path)
@@ -477,6 +521,28 @@ def test_a_broken_new_model_leaves_the_old_one_serving(tmp_path, model):
         wait_for(lambda: client.get("/health")[1]["model"]["tokens"] == 50)
         assert "trouble" not in client.get("/health")[1]
         assert 'embedkit_model_loads_total{outcome="refused"} 3.0' in client.get("/metrics")[1].decode()
+
+
+def test_a_model_that_a_plugin_fails_on_does_not_end_the_watch(tmp_path, model, monkeypatch):
+    path = tmp_path / "shop.safetensors"
+    model.save(path)
+
+    def fail(*given):
+        raise ZeroDivisionError("of a\nplugin")
+
+    def wait_for(words):
+        deadline = time.monotonic() + 10
+        while not any(words in line for line in client.log) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert any(words in line for line in client.log), client.log
+
+    with serving(path) as client:
+        with monkeypatch.context() as patch:
+            patch.setattr("embedkit.server.live.open_served", fail)
+            make(2).save(path)
+            wait_for("the old one serves on: ZeroDivisionError: of a plugin")
+        make(3).save(path)
+        wait_for("took up shop")
 
 
 def test_requests_at_work_are_answered_before_the_end(path):

@@ -169,3 +169,8 @@ def test_readers_batches_and_arrow_datasets(tmp_path):
 def test_what_is_no_table_is_refused():
     assert "got dict" in refused({"user": [1]})
     assert "got int" in refused(7)
+
+
+def test_one_column_is_no_table():
+    with pytest.raises(embedkit.SourceError, match=r"must be a table; got one column of it \(Series\)"):
+        embedkit.read("sessions", input=pd.DataFrame({"item_id": ["a"]})["item_id"])

@@ -67,6 +67,12 @@ def test_rows_of_a_table_are_sentences():
     assert list(fitted.feature_names_in_) == ["colour", "shape"]
 
 
+def test_a_missing_value_is_no_token():
+    lists = [["red", None], ["red", float("nan")], ["blue", pd.NA], ["blue", "red"]]
+    fitted = SentenceVectorizer(vector_size=4, options={"epochs": 1}).fit(lists)
+    assert set(fitted.embeddings_.tokens) == {"red", "blue"}
+
+
 def test_a_column_of_lists_is_sentences():
     lists, _ = sentences()
     column = pd.DataFrame({"basket": lists})["basket"]
@@ -79,6 +85,7 @@ def test_a_column_of_lists_is_sentences():
     [
         ("one text", "list of lists"),
         (["one text"], "split it first"),
+        ([b"one text"], "split it first"),
         ([[]], "hold no token"),
         (7, "list of lists"),
     ],

@@ -249,3 +249,27 @@ def test_without_sqlalchemy_the_extra_is_named(shop, tmp_path):
 
 def test_the_plugin_is_registered():
     assert discover(["sql"]).sources["sql"] is Sql
+
+
+def test_a_password_with_an_unquoted_at_is_refused_and_no_part_of_it_shown():
+    message = refused(url="postgresql://owner:geh@eim@127.0.0.1/db", table="clicks")
+    assert "%40" in message
+    assert "geh" not in message
+    assert "eim" not in message
+
+
+def test_a_file_uri_makes_no_database(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for url in ("sqlite:///file:nope.db?uri=true", "sqlite:///file:nope%20x.db?mode=rwc&uri=true"):
+        assert "does not exist" in refused(url=url, table="clicks")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_uri_is_read(shop):
+    shop([("u", "a", 1, 1.0)])
+    assert [tokens for _, tokens, _, _ in read(source(url="sqlite:///file:shop.db?mode=ro&uri=true", table="clicks"))]
+
+
+def test_rows_left_out_are_counted_in_the_corpus(shop):
+    url = shop([("u", "a", 1, 1.0), ("u", None, 2, 1.0), ("u", "b", 3, 1.0)])
+    assert embedkit.read("sql", url=url, table="clicks").dropped == {"rows without an item": 1}

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from pgvector_server import PASSWORD, running
 from qdrant_client import QdrantClient, models
 
-from embedkit import Embeddings, EmbedkitError, Names, OptionError
+from embedkit import Embeddings, EmbedkitError, Names, OptionError, Run
 from embedkit.cli.app import app
 from embedkit.embeddings.exporting import Notes, export
 
@@ -218,6 +218,21 @@ def test_a_lancedb_that_cannot_be_written(tmp_path):
     ]:
         with pytest.raises(EmbedkitError, match=said):
             make(2).export("lancedb", target, **options)
+
+
+def test_a_lancedb_whose_index_fails_says_that_the_table_is_written(tmp_path):
+    needs("lancedb")
+    from embedkit_stores import LanceDB
+    from embedkit_stores.lance import Options
+
+    class Unindexable(LanceDB):
+        def _add_index(self, table, n, metric):
+            table.create_index(metric="none", vector_column_name="vector", index_type="IVF_HNSW_SQ")
+
+    exporter = Unindexable()
+    exporter.run = Run()
+    with pytest.raises(EmbedkitError, match="The table is written, its index is not"):
+        exporter.write(make(), str(tmp_path / "vectors"), Options(index="hnsw"))
 
 
 def test_few_rows_get_no_index_in_lancedb(tmp_path):

@@ -150,7 +150,12 @@ def by_column(
         If the file cannot be read, has no such column, or knows none of the tokens.
     """
     ids, values, column = _read(path, group_column, id_column)
-    value_of = {token: value for token, value in zip(ids, values, strict=True) if token and value}
+    value_of: dict[str, str] = {}
+    for token, value in zip(ids, values, strict=True):
+        if token and value and value_of.setdefault(token, value) != value:
+            raise EmbedkitError(
+                f"{path} has two values of {column} for {token!r}: {value_of[token]!r} and {value!r}; leave one."
+            )
     found = [value_of.get(token, "") for token in tokens]
     counts = Counter(value for value in found if value)
     if not counts:
@@ -174,7 +179,7 @@ def _read(path: Path, group_column: str | None, id_column: str | None) -> tuple[
     try:
         table = _table(path)
     except (OSError, pa.ArrowInvalid, pa.ArrowKeyError) as error:
-        reason = str(error).splitlines()[0].rstrip(".")
+        reason = (getattr(error, "strerror", None) or str(error)).splitlines()[0].rstrip(".")
         raise EmbedkitError(f"{path} cannot be read as a table: {reason}. Give CSV, TSV or Parquet.") from error
     names = table.column_names
     id_column = id_column or (names[0] if names else "")

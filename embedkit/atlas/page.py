@@ -88,7 +88,9 @@ def _packed(drawn: Map, neighbours: Neighbours) -> dict[str, Any]:
 def _quantised(values: np.ndarray) -> np.ndarray:
     """Return numbers as uint16, the least as 0 and the greatest as 65,535; all 0 where they are the same."""
     low, span = float(values.min(initial=np.inf)), float(np.ptp(values)) if len(values) else 0.0
-    return np.rint((values - low) * (_FINEST / span) if span else np.zeros(len(values))).astype(np.uint16)
+    # In float64: a span may be so small that its inverse is no float32.
+    shares = (values.astype(np.float64) - low) / span if span else np.zeros(len(values))
+    return np.rint(shares * _FINEST).astype(np.uint16)
 
 
 def _numbers(values: np.ndarray) -> dict[str, str]:

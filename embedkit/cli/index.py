@@ -61,7 +61,7 @@ def purpose_of(measures: tuple[Measure, ...]) -> str:
 
 
 def _refuse_to_replace_other(path: Path) -> None:
-    from embedkit.embeddings.safetensors import begins_like_model
+    from embedkit.embeddings.index import may_be_index
 
-    if path.is_file() and path.stat().st_size and not begins_like_model(path):
+    if path.is_file() and path.stat().st_size and not may_be_index(path):
         raise ModelError(f"{path} is there already and is no index; move it away first.")

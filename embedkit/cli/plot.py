@@ -24,6 +24,7 @@ _NAMES = {
     "recall": "Recall", "precision": "Precision", "hit_rate": "Hit rate", "ndcg": "NDCG", "mrr": "MRR", "map": "MAP",
     "coverage": "Coverage", "popularity_bias": "Popularity bias",
 }  # fmt: skip
+_REMEDY = "make them with embedkit evaluate recommendations ... --format json"
 
 
 def picture_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -96,17 +97,24 @@ def evaluation(
         raise click.UsageError("--k goes with --by popularity; by k all that were measured are drawn")
     _check(output)
     systems = [system for path in dict.fromkeys(files) for system in _systems(path, several=len(files) > 1)]
-    if by == "popularity":
-        k = k or max(map(int, _first(systems, "by_popularity")), default=0)
-        curves = [_popularity_curve(name, system, k) for name, system in systems]
-        axes: dict[str, Any] = {"x_name": "Interactions of an item", "y_name": f"Recall@{k}", "logarithmic": True}
-    else:
-        metric = metric or "ndcg"
-        curves = [_metric_curve(name, system, metric) for name, system in systems]
-        axes = {"x_name": "k", "y_name": f"{_NAMES[metric]}@k"}
-        if all(len(curve.x) == 1 for curve in curves):
-            say("the results hold one k alone; evaluate with several (--k 1 --k 5 --k 10 --k 20) for a curve.")
+    try:
+        curves, axes = _by_popularity(systems, k) if by == "popularity" else _by_k(systems, metric or "ndcg")
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise EmbedkitError(f"the results are not as embedkit writes them; {_REMEDY}") from error
+    if by == "k" and all(len(curve.x) == 1 for curve in curves):
+        say("the results hold one k alone; evaluate with several (--k 1 --k 5 --k 10 --k 20) for a curve.")
     _write(curves, output, look, from_zero=metric != "popularity_bias", **axes)
+
+
+def _by_popularity(systems: Sequence[tuple[str, dict[str, Any]]], k: int | None) -> tuple[list[Curve], dict[str, Any]]:
+    k = k or max(map(int, _first(systems, "by_popularity")), default=0)
+    curves = [_popularity_curve(name, system, k) for name, system in systems]
+    return curves, {"x_name": "Interactions of an item", "y_name": f"Recall@{k}", "logarithmic": True}
+
+
+def _by_k(systems: Sequence[tuple[str, dict[str, Any]]], metric: str) -> tuple[list[Curve], dict[str, Any]]:
+    curves = [_metric_curve(name, system, metric) for name, system in systems]
+    return curves, {"x_name": "k", "y_name": f"{_NAMES[metric]}@k"}
 
 
 def _systems(path: Path, several: bool) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -119,9 +127,7 @@ def _systems(path: Path, several: bool) -> Iterator[tuple[str, dict[str, Any]]]:
     except OSError as error:
         raise EmbedkitError(f"{path} cannot be read: {error.strerror}.") from error
     except (ValueError, KeyError, TypeError) as error:
-        raise EmbedkitError(
-            f"{path} holds no results; make them with embedkit evaluate recommendations ... --format json > {path}"
-        ) from error
+        raise EmbedkitError(f"{path} holds no results; {_REMEDY} > {path}") from error
     if not named:
         raise EmbedkitError(f"{path} holds the results of no system.")
     for name, system in named:
@@ -159,7 +165,7 @@ def _popularity_curve(name: str, system: Mapping[str, Any], k: int) -> Curve:
             + (f"they do at {known}." if known else "its model knows no counts, or an older version measured it.")
         )
     middles = [math.sqrt(max(band["least"], 1) * max(band["most"], 1)) for band in bands]
-    return Curve(name, middles, *([band[part] for band in bands] for part in ("recall", "low", "high")))
+    return Curve(name, middles, *([_number(band[part]) for band in bands] for part in ("recall", "low", "high")))
 
 
 def _number(value: float | None) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -92,7 +92,7 @@ class Corpus:
         from embedkit.corpus.gather import in_batches
 
         _refuse_one_shot(sentences, "Corpus.from_sentences")
-        return cls._from_batches(in_batches(sentences), min_count, WorkFolder(work_dir), Run(), Counter())
+        return cls._from_batches(in_batches(sentences), min_count, WorkFolder(work_dir), Run(), Counter)
 
     @classmethod
     def from_source(
@@ -111,7 +111,7 @@ class Corpus:
             if iter(sentences) is sentences and source.sentences() is sentences:
                 _refuse_one_shot(sentences, f"source {source.name!r}")
             batches = in_batches(sentences)
-        corpus = cls._from_batches(batches, min_count, folder, run or Run(), source.dropped)
+        corpus = cls._from_batches(batches, min_count, folder, run or Run(), lambda: source.dropped)
         labels = _labels(corpus.tokens, source.labels())
         values = {name: getattr(corpus, name) for name in corpus.__dataclass_fields__}
         return cls(**{**values, "labels": labels, "defaults": source.defaults, "source": source.name})
@@ -123,7 +123,7 @@ class Corpus:
         min_count: int,
         folder: WorkFolder,
         run: Run,
-        dropped: Counter[str],
+        dropped: Callable[[], Counter[str]],
     ) -> Corpus:
         encoded, n_read = _encode(batches, min_count, folder, run, dropped)
         # Not before the encoder is gone, as its vocabulary holds more tokens than are kept.
@@ -179,9 +179,9 @@ class Corpus:
 
 
 def _encode(
-    batches: Iterable[SentenceBatch], min_count: int, folder: WorkFolder, run: Run, dropped: Counter[str]
+    batches: Iterable[SentenceBatch], min_count: int, folder: WorkFolder, run: Run, dropped: Callable[[], Counter[str]]
 ) -> tuple[Encoded, int]:
-    """Return the sentences encoded, and how many tokens they were."""
+    """Return the sentences encoded, and how many tokens they were; what was dropped is asked for behind the last."""
     from embedkit.corpus.encoder import Encoder
 
     with Encoder(folder.path) as encoder:
@@ -191,7 +191,7 @@ def _encode(
             if encoder.n_tokens - reported >= _REPORT_EVERY:
                 reported = encoder.n_tokens
                 run.progress(reported, 0, unit="tokens read")
-        return encoder.finish(min_count, Counter(dropped)), encoder.n_tokens
+        return encoder.finish(min_count, Counter(dropped())), encoder.n_tokens
 
 
 def _in_order_of_time(histories: History, n_keys: int) -> History:

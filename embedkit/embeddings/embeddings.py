@@ -88,7 +88,14 @@ class Embeddings(NamedVectors):
         return self.with_index(indexing.build(self, measures, progress))
 
     def with_index(self, index: indexing.Index) -> Embeddings:
-        """Return the same embeddings, which answer through an index that was made of them."""
+        """Return the same embeddings, which answer through an index that was made of them.
+
+        Raises
+        ------
+        EmbedkitError
+            If it is of another number of tokens.
+        """
+        index.check_made_of(len(self))
         return self._with(index=index)
 
     def exact(self) -> Embeddings:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from embedkit.embeddings.replacing import replacing
-from embedkit.embeddings.safetensors import Header, encode_header, lay_out, map_tensors, read_header
+from embedkit.embeddings.safetensors import (
+    CHECKSUM,
+    Header,
+    begins_like_model,
+    checksum,
+    map_tensors,
+    read_header,
+    write_tensors,
+)
 from embedkit.errors import EmbedkitError, ModelError
 from embedkit.scoring import Measure, Tiers
 from embedkit.scoring.cells import FEWEST, Cells, Progress, imported
@@ -28,7 +36,6 @@ PATIENCE = 16
 """Queries that are answered exactly in about the time that reading an index takes: it is not read for fewer."""
 
 _METADATA = "embedkit.index"
-_BLOCK = 1 << 24
 
 
 class Index:
@@ -47,7 +54,7 @@ class Index:
     def __init__(self, tiers: Mapping[Measure, Tiers], file: IndexFile | None = None, patience: int = 0) -> None:
         self._tiers = dict(tiers)
         self._file = file
-        self._patience = patience
+        self._patience, self._unasked = patience, patience > 0
 
     @property
     def measures(self) -> tuple[Measure, ...]:
@@ -57,17 +64,45 @@ class Index:
     def tiers(self, measure: Measure, n_queries: int = 1) -> Tiers | None:
         """Return what finds the best by a measure; None where the index is not for it, or not yet worth reading.
 
+        A file that nobody asked for (`patience`) and that cannot be read by now, as when the model was trained anew,
+        is warned of, and then gone without.
+
         Raises
         ------
         ModelError
             If it is read from a file now and that is damaged.
         """
-        if measure not in self._tiers and self._file is not None and measure in self._file.measures:
-            self._patience -= n_queries
-            if self._patience >= 0:
-                return None
+        if measure in self._tiers or self._file is None or measure not in self._file.measures:
+            return self._tiers.get(measure)
+        if not self._unasked:
+            return self.read(measure)
+        self._patience -= n_queries
+        if self._patience >= 0:
+            return None
+        try:
+            return self.read(measure)
+        except ModelError as error:
+            warnings.warn(f"answers are exact, not through an index: {error}", stacklevel=2)
+            self._file = None
+            return None
+
+    def read(self, measure: Measure) -> Tiers:
+        """Return what finds the best by one of its measures, from the file if it is not in memory yet.
+
+        Raises
+        ------
+        ModelError
+            If it is read from a file now and that is damaged.
+        """
+        if measure not in self._tiers and self._file is not None:
             self._tiers[measure] = self._file.read(measure)
-        return self._tiers.get(measure)
+        return self._tiers[measure]
+
+    def check_made_of(self, n_tokens: int) -> None:
+        """Refuse a model of another size; a file's own was compared when it was opened."""
+        for tiers in self._tiers.values():
+            if len(tiers) != n_tokens:
+                raise EmbedkitError(f"the index is of {len(tiers):,} tokens and there are {n_tokens:,}; make it again.")
 
     def __repr__(self) -> str:
         return f"Index({', '.join(self.measures)})"
@@ -88,6 +123,7 @@ class IndexFile:
 
     def __init__(self, path: Path, header: Header, described: Mapping[str, Any]) -> None:
         self.path, self._header, self._described = path, header, described
+        self._checked = False
 
     @property
     def measures(self) -> tuple[Measure, ...]:
@@ -95,19 +131,24 @@ class IndexFile:
         return tuple(self._described["measures"])
 
     def read(self, measure: Measure) -> Tiers:
-        """Return one of the file's parts, its checksum compared."""
-        told = self._described["measures"][measure]
-        cells = []
+        """Return what finds the best by a measure; before the first, the file's checksum is compared.
+
+        Raises
+        ------
+        ModelError
+            If the file is gone or damaged, in what it tells of itself or in its contents.
+        """
+        parts = self._described["measures"][measure]["parts"]
         try:
+            if not self._checked and checksum(self.path) != self._header.metadata.get(CHECKSUM):
+                raise EmbedkitError("its checksum is not the one it was written with.")
+            self._checked = True
             images = map_tensors(self.path, self._header)
-            for part in told["parts"]:
-                image = images[part["tensor"]]
-                if _digest(image) != part["checksum"]:
-                    raise EmbedkitError("its checksum is not the one it was written with.")
-                cells.append(Cells.from_image(image, part["rows"], self._described["vector_size"]))
+            size = self._described["vector_size"]
+            cells = [Cells.from_image(images[part["tensor"]], part["rows"], size) for part in parts]
+            bounds = [np.inf if part["longest"] is None else float(part["longest"]) for part in parts]
         except (EmbedkitError, KeyError, TypeError, ValueError, OSError) as error:
             raise ModelError(f"{self.path} cannot be used: {error} {_REMEDY}") from error
-        bounds = [np.inf if part["longest"] is None else float(part["longest"]) for part in told["parts"]]
         return Tiers(cells, np.array(bounds))
 
 
@@ -117,6 +158,14 @@ _REMEDY = "Make it again with `embedkit index`, or go without (--exact)."
 def path_of(model: str | os.PathLike[str]) -> Path:
     """Return where the index of a model lies."""
     return Path(f"{os.fspath(model)}.index")
+
+
+def may_be_index(path: Path) -> bool:
+    """Return whether a file is an index, or so damaged that nobody can tell: not one that may be worth keeping."""
+    try:
+        return _METADATA in read_header(path).metadata
+    except ModelError:
+        return begins_like_model(path)
 
 
 def may_pay(embeddings: Embeddings, model: str | os.PathLike[str]) -> bool:
@@ -159,14 +208,13 @@ def save(index: Index, model: str | os.PathLike[str]) -> Path:
     measures: dict[str, Any] = {}
     width = 0
     for measure in index.measures:
-        tiers = index.tiers(measure)
-        assert tiers is not None
+        tiers = index.read(measure)
         parts = []
         for place, (cells, longest) in enumerate(zip(tiers.cells, tiers.longest.tolist(), strict=True)):
             name, image = f"{measure}.{place}", cells.image
             tensors[name], width = image, cells.width
             bound = longest if np.isfinite(longest) else None  # JSON has no word for infinity
-            parts.append({"tensor": name, "checksum": _digest(image), "rows": len(cells), "longest": bound})
+            parts.append({"tensor": name, "rows": len(cells), "longest": bound})
         measures[measure] = {"parts": parts}
     described = {
         "format_version": FORMAT_VERSION,
@@ -176,11 +224,8 @@ def save(index: Index, model: str | os.PathLike[str]) -> Path:
         "faiss": imported().__version__,
     }
     path = path_of(model)
-    layout = lay_out(tensors)
     with replacing(path) as file:
-        file.write(encode_header(layout, {_METADATA: json.dumps(described)}))
-        for name in layout:
-            file.write(tensors[name].data)
+        write_tensors(file, tensors, {_METADATA: json.dumps(described)})
     return path
 
 
@@ -239,10 +284,3 @@ def _problem(described: Any, header: Header, embeddings: Embeddings, checksum: s
     except (KeyError, TypeError, AttributeError):
         return "is no index of embedkit, or is damaged"
     return None if whole else "does not fit the model beside it"
-
-
-def _digest(image: np.ndarray) -> str:
-    digest = hashlib.blake2b(digest_size=16)
-    for start in range(0, len(image), _BLOCK):
-        digest.update(image[start : start + _BLOCK].data)
-    return digest.hexdigest()

@@ -13,10 +13,15 @@ from embedkit.errors import ModelError
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
+def replacing(path: Path, mark: str = "") -> Iterator[BinaryIO]:
     """Open a file that takes the place of `path` when the block ends without an error, and is removed else.
 
     The file and its folder are synced to the disk, so that a power cut leaves the old file or the new one.
+
+    Parameters
+    ----------
+    mark
+        What `remove_left` finds the new file by, should the process be killed before it takes its place.
 
     Raises
     ------
@@ -25,7 +30,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     """
     target = Path(os.path.realpath(path))
     _check_place(path, target)
-    beside = target.parent / f".embedkit-{secrets.token_hex(6)}.tmp"
+    beside = target.parent / f".embedkit-{mark}{secrets.token_hex(6)}.tmp"
     try:
         try:
             with open(beside, "xb") as file:
@@ -39,6 +44,13 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             raise
     except OSError as error:
         raise _cannot(path, error) from error
+
+
+def remove_left(folder: Path, mark: str) -> None:
+    """Remove what killed processes left half-written under this mark in a folder where no other is at work."""
+    for path in folder.glob(f".embedkit-{mark}*.tmp"):
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def check_writable(path: str | os.PathLike[str]) -> None:

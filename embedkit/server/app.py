@@ -9,6 +9,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import FileResponse, Response
 from starlette.staticfiles import StaticFiles
 
@@ -169,6 +170,8 @@ async def _body(request: Request, live: Live) -> bytes:
         raise Refusal(
             408, f"the body was not there within {live.settings.patience:g} seconds; send it again."
         ) from error
+    except ClientDisconnect as error:  # nobody reads this, but the metrics count it for what it is
+        raise Refusal(400, "the connection ended before the body was there; send it again.") from error
     return b"".join(parts)
 
 

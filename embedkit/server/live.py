@@ -97,8 +97,8 @@ class Live:
         self._tried = self._signature()
         try:
             served = await asyncio.to_thread(open_served, self.settings, self._rankers)
-        except (EmbedkitError, OSError, MemoryError) as error:
-            self._trouble = " ".join(str(error).split()) or "not enough memory for the new model."
+        except Exception as error:  # of a plugin, too: it must not end the watch
+            self._trouble = _trouble(error)
             self.metrics.loads.labels("refused").inc()
             self.say(f"the new model is not taken up, the old one serves on: {self._trouble}")
             return
@@ -125,6 +125,14 @@ class Live:
         """Let the threads go."""
         for executor in (self._rankers, self.slow, self._mapper):
             executor.shutdown(wait=False, cancel_futures=True)
+
+
+def _trouble(error: Exception) -> str:
+    """Return why a model is not taken up, in one line."""
+    if isinstance(error, MemoryError):
+        return "not enough memory for the new model."
+    what = " ".join(str(error).split())
+    return what if isinstance(error, EmbedkitError | OSError) else f"{type(error).__name__}: {what}"
 
 
 def told(served: Served) -> str:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from embedkit.atlas import Method
 
 _WAIT = 2.0  # seconds for which a request waits before it is sent away
+_KEPT = 4  # maps of different sizes; one of 100,000 points takes tens of megabytes
 
 
 class Maps:
@@ -39,21 +40,32 @@ class Maps:
         Raises
         ------
         Refusal
-            With 202 while it is being made.
+            With 202 while it is being made, with 503 while too many of other sizes are.
         """
         if served is not self._served:
             self._served, self._made = served, {}
         limit = min(limit, len(served.embeddings))
-        if limit not in self._made:
+        kept = self._made
+        if limit not in kept:
+            self._make_room()
             loop = asyncio.get_running_loop()
-            self._made[limit] = loop.run_in_executor(self._executor, draw, served, limit, self._method)
-        made = self._made[limit]
+            kept[limit] = loop.run_in_executor(self._executor, draw, served, limit, self._method)
+        made = kept[limit]
         done, _ = await asyncio.wait([made], timeout=_WAIT)
         if not done:
             raise Refusal(202, "the map is being made; ask again in a moment.", retry_after=2)
-        if made.exception() is not None:
-            del self._made[limit]
+        if made.exception() is not None and kept.get(limit) is made:
+            del kept[limit]
         return made.result()
+
+    def _make_room(self) -> None:
+        """Let go of the map that was asked for first, where there are as many as are kept."""
+        if len(self._made) < _KEPT:
+            return
+        ready = next((limit for limit, made in self._made.items() if made.done()), None)
+        if ready is None:
+            raise Refusal(503, f"{_KEPT} maps of other sizes are being made; ask again later.", retry_after=5)
+        del self._made[ready]
 
 
 def draw(served: Served, limit: int, method: Method) -> dict[str, Any]:

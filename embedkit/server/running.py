@@ -127,10 +127,13 @@ def _few_threads() -> Iterator[None]:
 
 def _configured(live: Live) -> uvicorn.Config:
     settings = live.settings
-    PatientProtocol.patience, PatientProtocol.most = settings.patience, settings.connections
+
+    class Protocol(PatientProtocol):  # one of its own: two servers in a process may have different limits
+        patience, most = settings.patience, settings.connections
+
     return uvicorn.Config(
         create_app(live),
-        http=PatientProtocol,
+        http=Protocol,
         ws="none",
         lifespan="off",
         log_config=None,

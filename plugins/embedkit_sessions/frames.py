@@ -70,7 +70,7 @@ def opened(given: Any) -> Any:
     elif hasattr(given, "__arrow_c_stream__"):
         if isinstance(getattr(given, "schema", None), pa.Schema) and callable(getattr(given, "select", None)):
             return _streamed(given)
-        table = pa.table(given)
+        table = _table(given)
     else:
         collect = "; collect it first" if callable(getattr(given, "collect", None)) else ""
         kind = type(given).__name__
@@ -78,6 +78,13 @@ def opened(given: Any) -> Any:
     if not table.num_rows:
         raise SourceError("the table has no rows.")
     return table
+
+
+def _table(given: Any) -> pa.Table:
+    try:
+        return pa.table(given)
+    except pa.ArrowInvalid:
+        raise SourceError(f"input must be a table; got one column of it ({type(given).__name__}).") from None
 
 
 def _streamed(given: Any) -> Stream:

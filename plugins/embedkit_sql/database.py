@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from embedkit import OptionError, SourceError, did_you_mean, missing_extra
 
@@ -78,7 +78,7 @@ class Database:
             raise OptionError(
                 "url", "names SQLite's database in memory, which is empty; name a file: sqlite:///shop.db."
             )
-        if not path.startswith("file:") and not Path(path).is_file():
+        if not Path(unquote(path.removeprefix("file:").removeprefix("//"))).is_file():
             raise SourceError(f"{path} does not exist; check the path (sqlite:///relative or sqlite:////absolute).")
 
     @contextmanager
@@ -158,6 +158,8 @@ def _parsed(given: str) -> URL:
         raise OptionError(
             "url", "is no URL of a database, such as sqlite:///shop.db or postgresql://user@host/db."
         ) from None
+    if "@" in (url.host or ""):  # what stands before it is a part of the password, and would be shown
+        raise OptionError("url", "has an @ too many; write those in user and password as %40.")
     if url.drivername in ("postgres", "postgresql"):
         url = url.set(drivername="postgresql+psycopg")
     return url

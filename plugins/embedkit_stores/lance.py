@@ -54,15 +54,17 @@ class LanceDB(embedkit.Exporter):
         metric = metrics.chosen(options.metric, self.vectors)
         if Path(target).is_file():
             raise embedkit.EmbedkitError(f"{target} is a file; LanceDB keeps its tables in a folder: name another.")
+        changed = "Nothing there has changed"
         try:
             database = lancedb.connect(target)
             _refuse_others(database, options.table, target)
             table = self._write(database, embeddings, options.table, metric)
             if options.index == "hnsw":
+                changed = "The table is written, its index is not"
                 self._add_index(table, len(embeddings), metric)
         except (OSError, RuntimeError, ValueError) as error:
             raise embedkit.EmbedkitError(
-                f"{self.shown(target)} cannot be written: {one_line(error)}. Nothing there has changed."
+                f"{self.shown(target)} cannot be written: {self.shown(one_line(error))}. {changed}."
             ) from error
         self.run.say(f'Nearest first, by {metric}: table.search(vector).distance_type("{_NAMES[metric]}")')
 

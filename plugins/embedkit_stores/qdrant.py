@@ -57,7 +57,9 @@ class Qdrant(embedkit.Exporter):
                 warnings.simplefilter("ignore", UserWarning)
                 self._replace(client, embeddings, target, options.collection, metric)
         except (OSError, RuntimeError, ValueError, ApiException) as error:
-            raise embedkit.EmbedkitError(f"{self.shown(target)} cannot be written: {_reason(error)}.") from error
+            raise embedkit.EmbedkitError(
+                f"{self.shown(target)} cannot be written: {self.shown(_reason(error))}."
+            ) from error
         if not _is_url(target) and len(embeddings) > _MOST_EMBEDDED:
             self.run.say(f"Embedded mode searches all points one by one; above {_MOST_EMBEDDED:,} a server is quicker.")
 

@@ -4,6 +4,7 @@ import hashlib
 import importlib.util
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import hypothesis
@@ -21,6 +22,10 @@ def _fingerprint():
 
 
 os.environ.setdefault("NUMBA_CACHE_DIR", str(ROOT / ".pytest_cache" / f"numba-{_fingerprint()}"))
+
+# A shell ignores Ctrl-C for what it runs in the background, and processes that tests start would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A deadline would measure the machine, and compiling.
 hypothesis.settings.register_profile("embedkit", deadline=None)

@@ -15,7 +15,7 @@ FEWEST = 1000
 _CELLS = 4  # times the square root of the number of rows
 _ROUNDS = 10
 _LEARNED_FROM = 40  # rows a cell, drawn for finding the cells
-_LOOKED_INTO = 48  # cells for a query; docs/nearest.md has what more and fewer of them win
+_FOR_PRODUCTS, _FOR_COSINES = 40, 32  # cells that a query looks into; docs/nearest.md has what more and fewer win
 _CHUNK = 1 << 14
 
 Progress = Callable[[str, int, int], None]
@@ -78,7 +78,7 @@ class Cells:
         coarse = faiss.IndexFlatIP(width)
         coarse.add(centres)
         index = faiss.IndexIVFPQFastScan(coarse, width, n_cells, width, 4, faiss.METRIC_INNER_PRODUCT)
-        index.nprobe = min(_LOOKED_INTO, n_cells)
+        index.nprobe = min(_FOR_COSINES if lengths is None else _FOR_PRODUCTS, n_cells)
         # Thousands of small loops: threads would wait for each other, for a minute where other work is going on.
         with threadpool_limits(1):
             index.train(sample)

@@ -20,6 +20,7 @@ from embedkit_sessions import Sessions
 from embedkit_sql import Options, Sql, fetching
 
 needs("sqlalchemy")
+from sql_sources import read, refused, source
 
 COLUMNS = "user_id, item_id, ts, weight"
 
@@ -41,32 +42,6 @@ def shop(tmp_path, monkeypatch):
         return "sqlite:///shop.db"
 
     return make
-
-
-def source(**options):
-    return Sql(build(Options, options))
-
-
-def read(made):
-    """Return (key, tokens, weights, times) of all sentences, batch by batch."""
-    found = []
-    for batch in made.batches():
-        tokens, keys = batch.tokens.to_pylist(), batch.keys.to_pylist()
-        for s, key in enumerate(keys):
-            span = slice(batch.offsets[s], batch.offsets[s + 1])
-            weights = None if batch.weights is None else batch.weights[span].tolist()
-            found.append((key, tokens[span], weights, None if batch.times is None else batch.times[span].tolist()))
-    return found
-
-
-def refused(**options):
-    """Return the one line that reading ends with."""
-    with pytest.raises(embedkit.EmbedkitError) as caught:
-        read(source(**options))
-    message = str(caught.value)
-    assert message
-    assert "\n" not in message
-    return message
 
 
 def test_rows_become_histories_in_order_of_time(shop):

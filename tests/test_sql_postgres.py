@@ -13,11 +13,12 @@ from conftest import needs
 from postgres_server import PASSWORD
 
 import embedkit
-from embedkit.options import build
-from embedkit_sql import Options, Sql, copying
+from embedkit_sql import copying
 from embedkit_sql.database import Database
 
 needs("sqlalchemy", "psycopg", programs=("initdb",))
+import sql_sources
+from sql_sources import read, source
 
 ROWS = """
 CREATE TABLE shop.clicks (user_id text, item_id bigint, at timestamptz, weight real, item_name text, note text);
@@ -59,29 +60,9 @@ def shop(postgres):
     return postgres
 
 
-def source(**options):
-    return Sql(build(Options, options))
-
-
-def read(made):
-    """Return (key, tokens, weights, times) of all sentences."""
-    found = []
-    for batch in made.batches():
-        tokens, keys = batch.tokens.to_pylist(), batch.keys.to_pylist()
-        for s, key in enumerate(keys):
-            span = slice(batch.offsets[s], batch.offsets[s + 1])
-            weights = None if batch.weights is None else batch.weights[span].tolist()
-            found.append((key, tokens[span], weights, None if batch.times is None else batch.times[span].tolist()))
-    return found
-
-
 def refused(**options):
-    """Return the one line that reading ends with."""
-    with pytest.raises(embedkit.EmbedkitError) as caught:
-        read(source(**options))
-    message = str(caught.value)
-    assert message
-    assert "\n" not in message
+    """Return the one line that reading ends with, which tells no password."""
+    message = sql_sources.refused(**options)
     assert PASSWORD not in message
     return message
 

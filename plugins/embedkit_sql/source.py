@@ -66,8 +66,8 @@ class Options:
 class Sql(embedkit.Source):
     """Interactions of users with items, from a database: SQLite, PostgreSQL, whatever SQLAlchemy has a driver for.
 
-    The rows are streamed in one read-only transaction and become histories as those of source `sessions` do, so memory
-    does not grow with their number.
+    Rows are streamed in a read-only transaction, names to show in another, and become histories as those of source
+    `sessions` do, so memory does not grow with their number.
     """
 
     name = "sql"

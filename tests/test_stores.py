@@ -110,6 +110,19 @@ def test_pgvector_replaces_what_it_wrote_and_nothing_else(server, connection):
     assert tables == [("embeddings",), ("mine",)]
 
 
+def test_grants_outlive_the_table_that_they_were_given_on(server, connection):
+    make().export("pgvector", server.url(), table="granted")
+    connection.execute('CREATE ROLE "the shop"')
+    connection.execute('GRANT SELECT, UPDATE ON granted TO "the shop" WITH GRANT OPTION')
+    connection.execute("GRANT SELECT ON granted TO PUBLIC")
+    make(seed=2).export("pgvector", server.url(), table="granted")
+    granted = "SELECT grantee, privilege_type, is_grantable FROM information_schema.table_privileges"
+    found = connection.execute(f"{granted} WHERE table_name = 'granted' AND grantee <> 'tester'").fetchall()
+    assert sorted(found) == [
+        ("PUBLIC", "SELECT", "NO"), ("the shop", "SELECT", "YES"), ("the shop", "UPDATE", "YES"),
+    ]  # fmt: skip
+
+
 def test_what_postgresql_refuses_midway_leaves_the_old_table(server, connection):
     old = make(20)
     old.export("pgvector", server.url())

@@ -173,15 +173,34 @@ class _NewTable:
         self._do(f"CREATE INDEX {{new_index}} ON {{new}} USING hnsw (vector {operators})")
 
     def take_place(self, comment: str) -> None:
-        """Drop the old table, if there is one, and take its name."""
+        """Drop the old table, if there is one, and take its name; who was granted what on it is granted it again."""
         from psycopg import sql
 
+        self._grant_as_before()
         self._do("DROP TABLE IF EXISTS {old}")
         self._do("ALTER TABLE {new} RENAME TO {table}")
         self._do("ALTER INDEX {new_key} RENAME TO {key}")
         self._do("ALTER INDEX IF EXISTS {new_index_there} RENAME TO {index}")
         self._connection.execute(self._sql("COMMENT ON TABLE {old} IS ") + sql.Literal(comment))
         self._do("ANALYZE {old}")
+
+    def _grant_as_before(self) -> None:
+        """Grant on the new table what was granted on the old one."""
+        from psycopg import sql
+
+        granted = self._connection.execute(
+            "SELECT a.privilege_type, r.rolname, a.is_grantable FROM pg_class c "
+            "JOIN pg_namespace n ON n.oid = c.relnamespace CROSS JOIN aclexplode(c.relacl) a "
+            "LEFT JOIN pg_roles r ON r.oid = a.grantee "
+            "WHERE n.nspname = %s AND c.relname = %s AND a.grantee <> c.relowner",
+            (self._schema, self._table),
+        ).fetchall()
+        for privilege, role, grantable in granted:
+            grantee = sql.SQL("PUBLIC") if role is None else sql.Identifier(role)
+            option = sql.SQL(" WITH GRANT OPTION" if grantable else "")
+            self._connection.execute(
+                sql.SQL("GRANT {} ON ").format(sql.SQL(privilege)) + self._sql("{new} TO ") + grantee + option
+            )
 
     def _refuse_others(self) -> None:
         """Refuse to replace a table that embedkit did not write."""

@@ -241,3 +241,13 @@ def test_closed_streams_are_no_bug(env):
     for closed, code in (("recommend user1 >&-", 0), ("recommend nobody 2>&-", 1)):
         done = subprocess.run(["sh", "-c", f"{sys.executable} -m embedkit {closed}"], env=env, capture_output=True)
         assert (done.returncode, done.stdout, done.stderr) == (code, b"", b"")
+
+
+def test_a_bar_says_what_is_being_done():
+    from embedkit.cli.terminal import TerminalRun
+
+    run = TerminalRun(epochs=3)
+    said = [run._phase(False, unit) for unit in ("tokens read", "tokens counted", "rows ranked", "parts")]
+    assert said == ["reading", "counting", "ranking", "learning"]
+    assert run._phase(True, "tokens") == "epoch 1/3"
+    assert TerminalRun(phase="writing")._phase(False, "rows") == "writing"

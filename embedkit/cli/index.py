@@ -42,7 +42,7 @@ def index(purpose: str, model: Path) -> None:
     _refuse_to_replace_other(path)
     check_writable(path)
     start = time.monotonic()
-    with TerminalRun() as run:
+    with TerminalRun(phase="indexing") as run:
 
         def tell(what: str, done: int, total: int) -> None:
             run.phase = what

@@ -112,7 +112,7 @@ def map(model: Path, tokens_from: IO[bytes] | None, **params: Any) -> None:  # n
     if tokens_from is not None and not params["tokens"]:
         raise click.UsageError(f"{tokens_from.name} names no token: give one a line.")
     embeddings = open_model(model)
-    with TerminalRun() as run:
+    with TerminalRun(phase="placing") as run:
         _draw(embeddings, wish, model.stem, run)
 
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from embedkit.embeddings import Embeddings
 
 _REFRESH = 0.1
+_PHASES = {"read": "reading", "counted": "counting", "ranked": "ranking"}
+"""What is done, by what its unit says is done to it: `tokens read`."""
 
 
 class TerminalRun(Run):
@@ -33,14 +35,14 @@ class TerminalRun(Run):
     Attributes
     ----------
     phase
-        What is done before anything is learned.
+        What is done where neither the unit (`tokens read`) nor an epoch says it.
     snapshot
         What gives the vectors learned so far, or None before there are any.
     epochs_done
         How many epochs are over.
     """
 
-    def __init__(self, work_dir: Path | None = None, epochs: int | None = None, phase: str = "reading") -> None:
+    def __init__(self, work_dir: Path | None = None, epochs: int | None = None, phase: str = "learning") -> None:
         super().__init__(work_dir=work_dir)
         self.snapshot: Callable[[], Embeddings] | None = None
         self.epochs_done = 0
@@ -78,7 +80,7 @@ class TerminalRun(Run):
             self.snapshot = snapshot
         if self._bar is not None:
             learning = self.snapshot is not None or loss is not None
-            self._bar.show(self._phase(learning), done, total, unit, loss)
+            self._bar.show(self._phase(learning, unit), done, total, unit, loss)
 
     def epoch_done(self, loss: float, snapshot: Callable[[], Embeddings]) -> bool:
         """Count the epoch, and keep `snapshot` for Ctrl-C."""
@@ -86,9 +88,9 @@ class TerminalRun(Run):
         self.snapshot = snapshot
         return True
 
-    def _phase(self, learning: bool) -> str:
+    def _phase(self, learning: bool, unit: str) -> str:
         if not learning:
-            return self.phase
+            return _PHASES.get(unit.partition(" ")[2], self.phase)
         epoch = self.epochs_done + 1
         return f"epoch {min(epoch, self._epochs)}/{self._epochs}" if self._epochs else f"epoch {epoch}"
 

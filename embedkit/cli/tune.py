@@ -114,8 +114,8 @@ class _TrialRun(TerminalRun):
         super().__init__(epochs=epochs)
         self._trainer = trainer
 
-    def _phase(self, learning: bool) -> str:
-        return f"{self._trainer} {super()._phase(learning)}" if learning else self._trainer
+    def _phase(self, learning: bool, unit: str) -> str:
+        return f"{self._trainer} {super()._phase(learning, unit)}" if learning else self._trainer
 
 
 class _Tune:

@@ -33,7 +33,7 @@ class Client:
 
 def read(response):
     body = response.read()
-    if response.headers.get_content_type() == "application/json":
+    if body and response.headers.get_content_type() == "application/json":
         body = json.loads(body)
     return response.status, response.headers, body
 

@@ -1,28 +1,21 @@
 """The page of `embedkit serve` in a real browser: every view, wide and narrow, English and Korean, light and dark."""
 
-import re
-from pathlib import Path
-
 import pytest
 from conftest import needs
 
 needs("fastapi", "uvicorn", "httptools", "prometheus_client", "selenium", "axe_playwright_python")
 needs(programs=("chromium", "chromedriver"))
 
-import numpy as np
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select
 from server_browser import Page, serving
 
 import embedkit
-from embedkit.contracts import History
 
 pytestmark = pytest.mark.slow
-PAGE = Path(embedkit.__file__).parent / "server" / "page"
 TOKEN = "correct-horse-battery"
 HEADINGS = {"en": "Neighbours", "ko": "이웃"}
 OTHER = {"en": "ko", "ko": "en"}
-STRANGE = '<img src=x onerror="document.title=1">'
 
 
 @pytest.fixture(scope="module")
@@ -41,21 +34,6 @@ def sessions(folder):
 def words(folder):
     embedkit.train("text", epochs=2, vector_size=32).save(folder / "words.safetensors")
     with serving(folder / "words.safetensors") as address:
-        yield address
-
-
-@pytest.fixture(scope="module")
-def strangers(folder):
-    """Names that would like to be markup, are very long, run from right to left or hold what an address may not."""
-    tokens = ["a/b?c#d%", STRANGE, "w" * 300, "مرحبا", "한국어", "plain"]
-    vectors = np.random.default_rng(1).normal(size=(6, 4)).astype(np.float32)
-    histories = History(np.array([0, 3, 5]), np.array([0, 1, 2, 3, 4], np.int32))
-    labels = ["Slash / and % #", STRANGE, "Long " * 60, "مرحبا (1)", "한국어 이름", "Plain"]
-    model = embedkit.Embeddings(
-        tokens, vectors, counts=np.arange(6, 0, -1), labels=labels, keys=[STRANGE, "u/1"], histories=histories
-    )
-    model.save(folder / "strangers.safetensors")
-    with serving(folder / "strangers.safetensors") as address:
         yield address
 
 
@@ -199,6 +177,13 @@ def test_korean_is_found_as_it_is_typed(page, words):
     page.press(Keys.ENTER)
     page.at("#/similar/%EC%84%9C%EC%9A%B8")
     page.wait(".result", 10)
+
+
+def test_words_are_called_words(page, words):
+    page.open(words)
+    page.wait(".chip", 2)
+    assert {"en": " words as vectors", "ko": "단어 "}[page.language] in page.run("document.body.textContent")
+    assert {"en": "item", "ko": "항목"}[page.language] not in page.run("document.querySelector('main').textContent")
 
 
 def test_words_have_no_recommendations(page, words):
@@ -398,43 +383,3 @@ def test_the_page_asks_for_the_token_once(page, folder, words):
         assert not page.all("dialog")
         assert page.run("localStorage.length") == 0
         assert page.run("sessionStorage.getItem('embedkit.token')") == TOKEN
-
-
-def test_names_of_strangers_stay_text(page, strangers):
-    page.open(f"{strangers}/#/recommend")
-    page.wait(".chip", 2)
-    page.click(".chip")
-    page.wait(".result", 3)
-    for view in ["#/", "#/similar/plain", "#/map/plain", "#/analogy/plain/%ED%95%9C%EA%B5%AD%EC%96%B4/plain"]:
-        page.open(f"{strangers}/{view}")
-        page.wait("h1")
-        page.settled()
-        assert page.fits(), view
-        assert page.run("document.title") != "1"
-        assert not page.all("img[onerror]")
-        assert page.violations() == [], view
-    page.open(f"{strangers}/#/similar/plain")
-    page.wait(".result", 5)
-    assert STRANGE in page.texts(".result .title")
-    link = next(each for each in page.all(".result a") if each.text.startswith("Slash"))
-    link.click()
-    page.at("#/similar/a%2Fb%3Fc%23d%25")
-    page.until(lambda: page.texts("h2 strong") == ["Slash / and % #"], "its neighbours")
-
-
-def test_the_languages_say_the_same_things():
-    source = "".join(path.read_text("utf-8") for path in PAGE.rglob("*.js") if path.parent.name != "language")
-    strings = {}
-    for language in ("en", "ko"):
-        text = (PAGE / "language" / f"{language}.js").read_text("utf-8")
-        found = re.findall(r"^  (\w+):(.*?)(?=^  \w|^  //|^\};|^$)", text, re.MULTILINE | re.DOTALL)
-        strings[language] = {key: set(re.findall(r"\{(\w+)\}", value)) for key, value in found}
-    assert strings["en"] == strings["ko"]
-    assert set(re.findall(r'\bt\("(\w+)"', source)) <= set(strings["en"])
-    assert [key for key in strings["en"] if f'"{key}"' not in source] == ["languageName"]
-
-
-def test_every_module_is_loaded_beforehand():
-    index = (PAGE / "index.html").read_text("utf-8")
-    named = set(re.findall(r'(?:src|href)="page/([^"]+\.js)"', index))
-    assert named == {path.relative_to(PAGE).as_posix() for path in PAGE.rglob("*.js")}

@@ -85,7 +85,9 @@ def test_a_broken_new_model_leaves_the_old_one_serving(tmp_path, model):
         path.write_bytes(whole[: len(whole) // 2])
         wait_for(lambda: "trouble" in client.get("/health")[1])
         assert "truncated" in client.get("/health")[1]["trouble"]
-        assert str(path) in client.get("/health")[1]["trouble"]
+        assert client.get("/health")[1]["trouble"].startswith("shop.safetensors ")
+        assert b"embedkit_model_trouble 1.0" in client.get("/metrics")[1]
+        assert any(str(path) in line for line in client.log)
         assert pairs(client.get("/api/similar", token="item7")[1]["results"]) == model.most_similar("item7")
         assert any("the old one serves on" in line for line in client.log)
         damaged = bytearray(whole)
@@ -98,6 +100,7 @@ def test_a_broken_new_model_leaves_the_old_one_serving(tmp_path, model):
         make(seed=4, n=50).save(path)
         wait_for(lambda: client.get("/health")[1]["model"]["tokens"] == 50)
         assert "trouble" not in client.get("/health")[1]
+        assert b"embedkit_model_trouble 0.0" in client.get("/metrics")[1]
         assert 'embedkit_model_loads_total{outcome="refused"} 3.0' in client.get("/metrics")[1].decode()
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from embedkit.cli.failures import say
 from embedkit.cli.model import FILE, model_option, open_model
@@ -48,13 +51,19 @@ def serve(token: str | None, token_file: Path | None, model: Path, **given: Any)
     from embedkit.server.running import Server
     from embedkit.server.settings import Settings, read_token
 
+    in_flag = click.get_current_context().get_parameter_source("token") is ParameterSource.COMMANDLINE
     if token_file is not None:
+        if in_flag:
+            raise click.UsageError("--token and --token-file are two ways to give the token; give one of them.")
         token = read_token(token_file)
-    settings = Settings(model=model, token=token or None, **given)
+    settings = Settings(model=model, token=token if in_flag else token or None, **given)
     if not model.exists():
         open_model(model)
     say(f"loading {model}.")
-    Server(settings, say).run()
+    if not Server(settings, say).run():
+        # A map being made, or a model being loaded, would hold up the end for as long as that takes.
+        sys.stderr.flush()
+        os._exit(0)
 
 
 def _check_extra() -> None:

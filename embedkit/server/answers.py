@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from typing import Any, TypeVar
 
@@ -23,6 +24,7 @@ from embedkit.server.settings import Settings
 _REASONS = 5
 _MOST_EXPLAINED = 1000
 _MOST_RESULTS = 100_000
+_MOST_AT_WORK = 5 * _MOST_RESULTS  # of requests for more than a few; some 300 bytes each
 _SHOWN_HISTORY = 50
 _PART = 100
 _FEW = 20  # names that are looked up without leaving the event loop
@@ -53,6 +55,7 @@ class Answers:
         self._slow = slow
         self._embeddings = served.embeddings
         self._seeking = False
+        self._at_work = 0
 
     async def model(self) -> Answer:
         """Tell what the model is."""
@@ -95,12 +98,15 @@ class Answers:
 
     async def recommend_many(self, wanted: asked.RecommendMany) -> Answer:
         """Recommend to many keys or to many histories."""
+        with self._room(len(wanted.keys or wanted.histories or ()), wanted.topn):
+            return await self._recommend_many(wanted)
+
+    async def _recommend_many(self, wanted: asked.RecommendMany) -> Answer:
         if (wanted.keys is None) == (wanted.histories is None):
             raise Refusal(
                 422, 'recommend to {"keys": [..]} or to {"histories": [[..], ..]}: give one of the two.', "keys"
             )
         topn, excluded = self._topn(wanted.topn), await self._token_ids(wanted.exclude, "exclude")
-        self._check_size(len(wanted.keys or wanted.histories or ()), topn)
         self._check_explained(len(wanted.keys or wanted.histories or ()), wanted)
         if wanted.keys is not None:
             rows = await self._rows(wanted.keys, wanted.fallback, "keys")
@@ -126,8 +132,8 @@ class Answers:
     async def similar_many(self, wanted: asked.SimilarMany) -> Answer:
         """Find the tokens most similar to each of many."""
         topn = self._topn(wanted.topn)
-        self._check_size(len(wanted.tokens), topn)
-        return {"results": await self._similar(wanted.tokens, topn, "tokens", bulk=True)}
+        with self._room(len(wanted.tokens), topn):
+            return {"results": await self._similar(wanted.tokens, topn, "tokens", bulk=True)}
 
     async def analogy(self, wanted: asked.Analogy) -> Answer:
         """Complete "a is to b as c is to ?"."""
@@ -331,9 +337,19 @@ class Answers:
         if max(map(len, names), default=0) > self._settings.max_text:
             raise Refusal(422, f"{field} must have at most {self._settings.max_text:,} characters a name.", field)
 
-    def _check_size(self, n: int, topn: int) -> None:
+    @contextlib.contextmanager
+    def _room(self, n: int, topn: int) -> Iterator[None]:
+        """Refuse what one answer may not hold, or what all answers that are being made may not hold together."""
+        self._topn(topn)
         if n * topn > _MOST_RESULTS:
             raise Refusal(422, f"an answer has at most {_MOST_RESULTS:,} results; lower topn or send fewer.", "topn")
+        if self._at_work + n * topn > _MOST_AT_WORK:
+            raise Refusal(503, "the server is busy with large requests; ask again.", retry_after=1)
+        self._at_work += n * topn
+        try:
+            yield
+        finally:
+            self._at_work -= n * topn
 
     def _check_explained(self, n: int, wanted: Any) -> None:
         if wanted.explain and n * wanted.topn > _MOST_EXPLAINED:

@@ -14,7 +14,7 @@ from starlette.responses import FileResponse, Response
 from starlette.staticfiles import StaticFiles
 
 import embedkit
-from embedkit.errors import EmbedkitError, UnknownNameError
+from embedkit.errors import EmbedkitError
 from embedkit.server import parameters as asked
 from embedkit.server.answers import Answer, Answers
 from embedkit.server.guard import App, Guard
@@ -22,6 +22,7 @@ from embedkit.server.live import Live
 from embedkit.server.refusals import Refusal
 from embedkit.server.replies import large_reply, reply
 
+_MOST_BODIES = 64  # of the greatest length, that may be arriving at a time
 PAGE = Path(__file__).parent / "page"
 
 Get = Callable[[Answers, Any], Awaitable[Answer]]
@@ -118,7 +119,7 @@ def _add_page(app: FastAPI) -> None:
     async def index() -> Response:
         return FileResponse(PAGE / "index.html", headers={"cache-control": "no-cache"})
 
-    app.add_api_route("/", index, methods=["GET", "HEAD"], include_in_schema=False)
+    app.add_api_route("/", index, methods=["GET"], include_in_schema=False)
     app.mount("/page", _Assets(directory=PAGE, packages=[("embedkit.atlas", "viewer")]), name="page")
 
 
@@ -166,12 +167,17 @@ async def _body(request: Request, live: Live) -> bytes:
                 if size > most:
                     raise Refusal(413, f"the body has more than {most:,} bytes; send less.")
                 parts.append(part)
+                live.arriving += len(part)
+                if live.arriving > _MOST_BODIES * most:
+                    raise Refusal(503, "too many bodies arrive at a time; ask again.", retry_after=1)
     except TimeoutError as error:
         raise Refusal(
             408, f"the body was not there within {live.settings.patience:g} seconds; send it again."
         ) from error
     except ClientDisconnect as error:  # nobody reads this, but the metrics count it for what it is
         raise Refusal(400, "the connection ended before the body was there; send it again.") from error
+    finally:
+        live.arriving -= sum(map(len, parts))
     return b"".join(parts)
 
 
@@ -180,8 +186,8 @@ async def _refused(request: Request, error: Any) -> Response:
 
 
 async def _could_not(request: Request, error: Exception) -> Response:
-    message = " ".join(str(error).split())
-    return reply({"error": message}, 404 if isinstance(error, UnknownNameError) else 422)
+    # Names that were asked for are refused where they are looked up: what is missing here is the model's own.
+    return reply({"error": " ".join(str(error).split())}, 422)
 
 
 async def _no_such_route(request: Request, error: Any) -> Response:
@@ -190,7 +196,6 @@ async def _no_such_route(request: Request, error: Any) -> Response:
     if error.status_code == 404:
         message = f"there is nothing at {path[:200]}; /openapi.json tells what there is."
     if error.status_code == 405:
-        methods = [way for way, table in (("GET", _GETS), ("POST", _POSTS)) if path in [row[0] for row in table]]
-        allowed = ", ".join(methods or ["GET"])
+        allowed = "GET, HEAD, POST" if path in [row[0] for row in _POSTS] else "GET, HEAD"
         return reply({"error": f"{path} does not take {method}; it takes {allowed}."}, 405, {"allow": allowed})
     return reply({"error": message}, error.status_code, error.headers)

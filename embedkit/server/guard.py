@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import ipaddress
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -36,6 +37,7 @@ _OPEN = ("/", "/health", "/openapi.json", "/favicon.ico")  # what needs no token
 _OPEN_FOLDER = "/page/"
 _LONGEST_QUERY = 1 << 15
 _ADDRESSES = 10_000
+_LEFT = 499  # as nginx counts clients that left before their answer
 
 
 class Guard:
@@ -59,7 +61,7 @@ class Guard:
         self._any_host = not settings.allowed_hosts and not is_loopback(settings.host)
         self._token = None if settings.token is None else f"Bearer {settings.token}".encode()
         self._rates = None if settings.rate is None else Rates(settings.rate)
-        self._active = 0
+        self._work = Work(settings.queue)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or refuse it; whatever happens, the client is told in one line."""
@@ -67,31 +69,56 @@ class Guard:
             return
         began, status = time.perf_counter(), 500
         api = scope["path"].startswith("/api")
+        address = (scope.get("client") or ("",))[0]
+        # What answers a GET answers a HEAD; the server beneath leaves the body out.
+        inner = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
+        at_work = answered = False
+
+        def work(now: bool) -> None:
+            nonlocal at_work
+            if now != at_work:
+                at_work = now
+                self._work.change(address, 1 if now else -1)
+                self._metrics.active.set(self._work.total)
+
+        async def receive_guarded() -> MutableMapping[str, Any]:
+            """Wait for the body at no one's cost."""
+            work(False)
+            message = await receive()
+            if message["type"] == "http.request" and not message.get("more_body", False) and not answered:
+                self._work.check(address)
+                work(True)
+            return message
 
         async def send_guarded(message: MutableMapping[str, Any]) -> None:
-            nonlocal status
+            nonlocal status, answered
             if message["type"] == "http.response.start":
-                status = message["status"]
+                work(False)  # done; how long the client takes to read is no matter of the queue
+                status, answered = message["status"], True
                 message["headers"] = [*message["headers"], *_SECURITY]
                 if api:
                     message["headers"].append((b"cache-control", b"no-store"))
             await send(message)
 
-        self._active += 1
-        self._metrics.active.set(self._active)
         try:
-            self._check(scope)
-            await self._app(scope, receive, send_guarded)
+            self._check(scope, address)
+            work(True)
+            await self._app(inner, receive_guarded, send_guarded)
         except Refusal as refusal:
-            await reply(refusal.body, refusal.status, refusal.headers)(scope, receive, send_guarded)
+            await reply(refusal.body, refusal.status, refusal.headers)(inner, receive, send_guarded)
+        except asyncio.CancelledError:
+            status = _LEFT
         finally:
-            self._active -= 1
-            self._count(scope, status, time.perf_counter() - began)
+            work(False)
+            self._count(inner, status, time.perf_counter() - began)
 
-    def _check(self, scope: Scope) -> None:
+    def _check(self, scope: Scope, address: str) -> None:
         """Raise `Refusal` for a request that may not come through."""
         headers = dict(scope["headers"])
         path = scope["path"]
+        hosts = sum(name == b"host" for name, _ in scope["headers"])
+        if hosts > 1 or (not hosts and scope["http_version"] != "1.0"):
+            raise Refusal(400, f"the request has {hosts} Host headers; send one.")
         self._check_host(headers)
         free = path in _OPEN or path.startswith(_OPEN_FOLDER)
         scope["state"]["trusted"] = self._token is None or self._bears_token(headers)
@@ -103,9 +130,9 @@ class Guard:
         if length.isdigit() and int(length) > self._settings.max_body:
             raise Refusal(413, f"the body has {int(length):,} bytes; send at most {self._settings.max_body:,}.")
         if self._rates is not None and not free:
-            self._rates.check((scope.get("client") or ("",))[0])
-        if self._active > self._settings.queue and not free:
-            raise Refusal(503, f"the server is busy with {self._settings.queue} requests; ask again.", retry_after=1)
+            self._rates.check(address)
+        if not free:
+            self._work.check(address)
 
     def _check_host(self, headers: dict[bytes, bytes]) -> None:
         """Refuse names that another site could have made to point to this machine (DNS rebinding)."""
@@ -142,6 +169,35 @@ class Guard:
         route = getattr(scope.get("route"), "path", "other")
         self._metrics.requests.labels(route, status).inc()
         self._metrics.seconds.labels(route).observe(seconds)
+
+
+class Work:
+    """How many requests are worked on or wait to be, and for whom: those whose body is there and whose answer is not.
+
+    Parameters
+    ----------
+    most
+        How many may be; half of them from one address.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most, self._most_each = most, max(1, most // 2)
+        self._by_address: Counter[str] = Counter()
+        self.total = 0
+
+    def change(self, address: str, by: int) -> None:
+        """Count one request more or less."""
+        self.total += by
+        self._by_address[address] += by
+        if not self._by_address[address]:
+            del self._by_address[address]
+
+    def check(self, address: str) -> None:
+        """Raise `Refusal` where there is no room for one more."""
+        if self.total >= self._most:
+            raise Refusal(503, f"the server is busy with {self._most} requests; ask again.", retry_after=1)
+        if self._by_address[address] >= self._most_each:
+            raise Refusal(429, f"{self._most_each} requests of this address are at work; ask again.", retry_after=1)
 
 
 class Rates:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from embedkit import memory
 from embedkit.errors import EmbedkitError
 from embedkit.server.answers import Answers
 from embedkit.server.maps import Maps
@@ -41,6 +43,8 @@ class Live:
         Of the model that is served now.
     slow
         Where everything is done that would keep other requests waiting.
+    arriving
+        Bytes of bodies that are not there whole yet.
 
     Raises
     ------
@@ -54,6 +58,8 @@ class Live:
         self._rankers = ThreadPoolExecutor(settings.n_threads, "rank")
         self.slow = ThreadPoolExecutor(_SLOW_THREADS, "slow")
         self._mapper = ThreadPoolExecutor(1, "map")
+        self._loader = ThreadPoolExecutor(1, "load")
+        self.arriving = 0
         self._maps = Maps(self._mapper, settings.map_method)
         self._tried = self._signature()
         self._trouble: str | None = None
@@ -63,6 +69,8 @@ class Live:
         """Serve another model from now on; who asked before is answered by the one before."""
         self.served, self.answers = served, Answers(served, self.settings, self.slow)
         self._trouble = None
+        self._maps.forget()
+        self.metrics.trouble.set(0)
         self.metrics.loads.labels("taken").inc()
         self.metrics.tokens.set(served.description["tokens"])
         self.metrics.model.info({name: str(served.description[name]) for name in ("name", "version", "trainer")})
@@ -95,15 +103,21 @@ class Live:
     async def reload(self) -> None:
         """Check and load the file beside the model that serves, and change over; a broken one changes nothing."""
         self._tried = self._signature()
+        loop = asyncio.get_running_loop()
         try:
-            served = await asyncio.to_thread(open_served, self.settings, self._rankers)
+            served = await loop.run_in_executor(self._loader, open_served, self.settings, self._rankers)
         except Exception as error:  # of a plugin, too: it must not end the watch
-            self._trouble = _trouble(error)
+            what = _trouble(error)
+            # Who asks for the health of the server need not know where its files are.
+            self._trouble = what.replace(f"{self.settings.model.parent}{os.sep}", "")
+            self.metrics.trouble.set(1)
             self.metrics.loads.labels("refused").inc()
-            self.say(f"the new model is not taken up, the old one serves on: {self._trouble}")
-            return
-        self._take(served)
-        self.say(f"took up {told(served)}.")
+            self.say(f"the new model is not taken up, the old one serves on: {what}")
+        else:
+            self._take(served)
+            self.say(f"took up {told(served)}.")
+            await asyncio.sleep(self.settings.watch)  # for who is still answered by the old one
+        await loop.run_in_executor(self._loader, memory.give_back)
 
     def _signature(self) -> Signature | None:
         """Return what changes with the file, or None where there is none."""
@@ -121,10 +135,16 @@ class Live:
         self.say(f"this is a bug in embedkit, please report it: {request.scope['path']}: {what}")
         return reply({"error": "this is a bug in embedkit; the server's log has more. Please report it."}, 500)
 
-    def close(self) -> None:
-        """Let the threads go."""
-        for executor in (self._rankers, self.slow, self._mapper):
+    def close(self, patience: float = 0.0) -> bool:
+        """Let the threads go; return whether all are done after some seconds."""
+        executors = (self._rankers, self.slow, self._mapper, self._loader)
+        threads = [thread for executor in executors for thread in executor._threads]
+        for executor in executors:
             executor.shutdown(wait=False, cancel_futures=True)
+        until = time.monotonic() + patience
+        for thread in threads:
+            thread.join(max(0.0, until - time.monotonic()))
+        return not any(thread.is_alive() for thread in threads)
 
 
 def _trouble(error: Exception) -> str:

@@ -34,6 +34,10 @@ class Maps:
         self._served: Served | None = None
         self._made: dict[int, asyncio.Future[dict[str, Any]]] = {}
 
+    def forget(self) -> None:
+        """Let go of all maps, and of the model they are of."""
+        self._served, self._made = None, {}
+
     async def get(self, served: Served, limit: int) -> dict[str, Any]:
         """Return a map of up to `limit` tokens.
 

@@ -23,6 +23,12 @@ class Metrics:
         self.active = Gauge("embedkit_requests_active", "Requests being worked on", registry=self.registry)
         self.waiting = Gauge("embedkit_questions_waiting", "Questions that wait for a batch", registry=self.registry)
         self.loads = Counter("embedkit_model_loads", "Models taken up, or refused", ["outcome"], registry=self.registry)
+        self.trouble = Gauge(
+            "embedkit_model_trouble", "1 while the newest model file is not taken up", registry=self.registry
+        )
+        self.dropped = Counter(
+            "embedkit_connections_dropped", "Connections hung up on, by why", ["why"], registry=self.registry
+        )
         self.tokens = Gauge("embedkit_model_tokens", "Tokens of the model", registry=self.registry)
         self.model = Info("embedkit_model", "The model that is served", registry=self.registry)
 

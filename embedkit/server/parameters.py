@@ -15,7 +15,8 @@ from embedkit.server.refusals import Refusal
 Topn = Annotated[int, Field(ge=1, description="How many answers.")]
 Token = Annotated[str, Field(min_length=1, description="A token's id.")]
 Key = Annotated[str, Field(min_length=1, description="A key's id: a user, a document.")]
-Tokens = Annotated[list[Token], Field(min_length=1)]
+# Only the first fault is told: to find half a million in one body would take half a gigabyte.
+Tokens = Annotated[list[Token], Field(min_length=1, fail_fast=True)]
 Fallback = Annotated[
     Literal["none", "popular"], Field(description="What an unknown key gets: an error, or the most frequent tokens.")
 ]
@@ -51,9 +52,9 @@ class Recommend(Parameters):
 class RecommendMany(Parameters):
     """For many keys, or for many histories."""
 
-    keys: list[Key] | None = Field(None, min_length=1)
-    histories: list[Tokens] | None = Field(None, min_length=1, description="Each oldest first.")
-    exclude: list[Token] = Field([], description="Tokens that are never answers.")
+    keys: list[Key] | None = Field(None, min_length=1, fail_fast=True)
+    histories: list[Tokens] | None = Field(None, min_length=1, fail_fast=True, description="Each oldest first.")
+    exclude: list[Token] = Field([], fail_fast=True, description="Tokens that are never answers.")
     topn: Topn = 10
     include_seen: bool = False
     explain: bool = False
@@ -100,8 +101,8 @@ class Vectors(Parameters):
 class VectorsMany(Parameters):
     """Of tokens and of keys."""
 
-    tokens: list[Token] = []
-    keys: list[Key] = []
+    tokens: list[Token] = Field([], fail_fast=True)
+    keys: list[Key] = Field([], fail_fast=True)
 
 
 class HistoryOf(Parameters):

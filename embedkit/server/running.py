@@ -18,12 +18,16 @@ import uvicorn
 
 from embedkit.errors import EmbedkitError
 from embedkit.server.app import create_app
-from embedkit.server.connections import PatientProtocol
+from embedkit.server.connections import Crowd, PatientProtocol, look_after
 from embedkit.server.live import Live, told
 from embedkit.server.settings import Settings
 
 _SWITCH = 0.0005  # seconds for which a thread may keep the interpreter while the event loop waits for it
 _KEEP_ALIVE = 60
+_LOOK = 1.0  # seconds between looks at who does not read
+_TICK = 0.05
+_BUFFER = 1 << 18
+_PATIENCE = 2.0  # seconds in which threads may end
 
 
 class Server:
@@ -57,7 +61,7 @@ class Server:
             self._socket.close()
             raise
         self.answers = threading.Event()
-        self._uvicorn = _Uvicorn(_configured(self.live), self._started)
+        self._uvicorn = _Uvicorn(_configured(self.live), self._started, settings.drain, say)
         _quiet(say)
 
     @property
@@ -66,8 +70,14 @@ class Server:
         host, port = self._socket.getsockname()[:2]
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
-    def run(self) -> None:
-        """Serve until a signal or `stop`; requests at work are answered first."""
+    def run(self) -> bool:
+        """Serve until a signal or `stop`; requests at work are answered first.
+
+        Returns
+        -------
+        bool
+            Whether all threads are done; one that makes a map, or loads a model, may go on for a while.
+        """
         before = sys.getswitchinterval()
         sys.setswitchinterval(_SWITCH)
         gc.collect()
@@ -79,8 +89,9 @@ class Server:
             gc.unfreeze()
             sys.setswitchinterval(before)
             self._socket.close()
-            self.live.close()
+            done = self.live.close(_PATIENCE)
         self._say("stopped.")
+        return done
 
     async def _started(self) -> None:
         self.answers.set()
@@ -102,6 +113,8 @@ def _listen(host: str, port: int) -> socket.socket:
             f"there is no address {host}: {getattr(error, 'strerror', error)}. Give another --host."
         ) from error
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    for buffer in (socket.SO_SNDBUF, socket.SO_RCVBUF):  # of each connection; the system would let them grow to MBs
+        bound.setsockopt(socket.SOL_SOCKET, buffer, _BUFFER)
     try:
         bound.bind(address)
     except OSError as error:
@@ -129,7 +142,14 @@ def _configured(live: Live) -> uvicorn.Config:
     settings = live.settings
 
     class Protocol(PatientProtocol):  # one of its own: two servers in a process may have different limits
-        patience, most = settings.patience, settings.connections
+        crowd = Crowd(
+            patience=settings.patience,
+            most=settings.connections,
+            most_each=max(1, settings.connections // 4),
+            exempt=frozenset(settings.trusted_proxies),
+            most_unsent=settings.unsent,
+            count=lambda why: live.metrics.dropped.labels(why).inc(),
+        )
 
     return uvicorn.Config(
         create_app(live),
@@ -142,26 +162,63 @@ def _configured(live: Live) -> uvicorn.Config:
         proxy_headers=bool(settings.trusted_proxies),
         forwarded_allow_ips=list(settings.trusted_proxies),
         timeout_keep_alive=_KEEP_ALIVE,
-        timeout_graceful_shutdown=max(1, round(settings.drain)),
     )
 
 
 class _Uvicorn(uvicorn.Server):
     """Uvicorn with something to do beside, and for which a signal is no error."""
 
-    def __init__(self, config: uvicorn.Config, beside: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        beside: Callable[[], Coroutine[Any, Any, None]],
+        drain: float,
+        say: Callable[[str], None],
+    ) -> None:
         super().__init__(config)
-        self._beside = beside
-        self._task: asyncio.Task[None] | None = None
+        self._beside, self._drain, self._say = beside, drain, say
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        self._task = asyncio.create_task(self._beside())
+        self._tasks = [asyncio.create_task(self._beside()), asyncio.create_task(self._look_after())]
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        if self._task is not None:
-            self._task.cancel()
+        """Take no more connections, answer what is asked over those there are, hang up on who does not let it end."""
+        watching, looking = self._tasks
+        watching.cancel()
+        cutting = asyncio.create_task(self._cut_off())
         await super().shutdown(sockets)
+        await cutting
+        looking.cancel()
+
+    async def _look_after(self) -> None:
+        while True:
+            await asyncio.sleep(_LOOK)
+            look_after(self._connections, asyncio.get_running_loop().time())
+
+    async def _cut_off(self) -> None:
+        """Hang up on all when the time is over, or at a second signal."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._drain
+        while self._connections and loop.time() < until and not self.force_exit:
+            await asyncio.sleep(_TICK)
+        if not self._connections:
+            return
+        why = "at a second signal" if self.force_exit else f"after {self._drain:g} s"
+        self._say(f"{len(self._connections)} connections are cut off {why}.")
+        for connection in self._connections:
+            connection.transport.abort()
+        await asyncio.sleep(_TICK)  # so that their tasks end
+
+    @property
+    def _connections(self) -> list[PatientProtocol]:
+        return [connection for connection in self.server_state.connections if isinstance(connection, PatientProtocol)]
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """Stop in order at the first signal, at once at the second."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:  # type: ignore[override]

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import tempfile
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from embedkit import memory
+from embedkit.corpus.workdir import WorkFolder
 from embedkit.embeddings import Embeddings, info, load, verify
 from embedkit.errors import EmbedkitError, ModelError
 from embedkit.names import Names
@@ -97,19 +96,20 @@ def open_served(settings: Settings, executor: Executor) -> Served:
     path = settings.model
     if not path.is_file():
         load(path)
-    with tempfile.TemporaryDirectory(prefix="embedkit-serve-") as folder:
-        # Who overwrites the file in place would change, or take away, what is mapped here; a copy without a name
-        # stays as it is, takes no memory that the system cannot have back, and is gone when the server is.
-        copy = Path(folder) / path.name
-        try:
-            shutil.copyfile(path, copy)
-        except OSError as error:
-            raise ModelError(f"{path} cannot be copied to {folder}: {error.strerror or error}.") from error
-        try:
-            checksum = verify(copy).checksum
-            embeddings, told = load(copy, index=False), info(copy)
-        except ModelError as error:
-            raise ModelError(str(error).replace(str(copy), str(path))) from error
+    folder = _private_folder()
+    # Who overwrites the file in place would change, or take away, what is mapped here; a copy without a name
+    # stays as it is, takes no memory that the system cannot have back, and is gone when the server is.
+    copy = folder.path / path.name
+    try:
+        shutil.copyfile(path, copy)
+        checksum = verify(copy).checksum
+        embeddings, told = load(copy, index=False), info(copy)
+    except OSError as error:
+        raise ModelError(f"{path} cannot be copied to {folder.path.parent}: {error.strerror or error}.") from error
+    except ModelError as error:
+        raise ModelError(str(error).replace(str(copy), str(path))) from error
+    finally:
+        folder.remove()
     if not len(embeddings):
         raise ModelError(f"{path} holds no tokens; there is nothing to serve. Train it again.")
     description = {
@@ -120,8 +120,17 @@ def open_served(settings: Settings, executor: Executor) -> Served:
         "keys": len(embeddings.keys or ()),
         "vector_size": embeddings.vector_size,
         "trainer": str(embeddings.config.get("trainer", "")),
+        "words": embeddings.config.get("source") == "text" and embeddings.keys is None,
     }
     return _ready(embeddings, description, settings, executor)
+
+
+def _private_folder() -> WorkFolder:
+    """Return a new folder; what a killed server left is removed."""
+    try:
+        return WorkFolder()
+    except EmbedkitError as error:
+        raise EmbedkitError(f"{str(error).partition(';')[0]}; name another with $TMPDIR.") from error
 
 
 def _ready(embeddings: Embeddings, description: dict[str, Any], settings: Settings, executor: Executor) -> Served:

@@ -33,15 +33,17 @@ class Settings:
     max_topn, max_list, max_body, max_text
         The most answers to a question, entries of a list, bytes of a request's body, characters of a name.
     queue
-        How many requests are worked on or wait at a time.
+        How many requests are worked on or wait at a time; half of them may be from one address.
     rate
         Requests a second from one address, or None for any number; a second's worth may come at once.
     threads
         How many batches are ranked at a time; None: one for every processor but one.
     connections
-        How many connections may be open.
+        How many connections may be open; a quarter of them may be from one address.
     patience
-        Seconds in which a request must have arrived whole.
+        Seconds in which a head, then a body must have arrived whole, and in which some of an answer must be taken.
+    unsent
+        Bytes of answers that may wait to be taken, in all.
     drain
         Seconds that are left to requests at work when the server is stopped.
     watch
@@ -65,12 +67,13 @@ class Settings:
     threads: int | None = None
     connections: int = 1000
     patience: float = 10.0
+    unsent: int = 1 << 28
     drain: float = 30.0
     watch: float = 1.0
     map_method: Literal["pca", "tsne", "umap"] = "pca"
 
     def __post_init__(self) -> None:
-        for name in ("max_topn", "max_list", "max_body", "max_text", "queue", "connections"):
+        for name in ("max_topn", "max_list", "max_body", "max_text", "queue", "connections", "unsent"):
             if getattr(self, name) < 1:
                 raise OptionError(name, f"must be a whole number of at least 1; got {getattr(self, name)}.")
         if self.threads is not None and self.threads < 1:

@@ -4,7 +4,7 @@ import { onUnauthorised, servedModel } from "./api.js";
 import { askForToken } from "./asking.js";
 import { fill, h } from "./dom.js";
 import { frame, sections } from "./frame.js";
-import { t } from "./language.js";
+import { speakOfWords, t } from "./language.js";
 import { area, note } from "./parts.js";
 import { address, parse } from "./route.js";
 import * as analogy from "./views/analogy.js";
@@ -78,6 +78,7 @@ waiting.show(
   (signal) => servedModel({ signal }),
   (answer) => {
     model = answer;
+    speakOfWords(model.words);
     queueMicrotask(begin);
   },
 );

@@ -7,6 +7,7 @@ const LANGUAGES = { en, ko };
 const KEY = "embedkit.language";
 
 let code = remembered() ?? preferred();
+let ofWords = false;
 
 function remembered() {
   try {
@@ -38,9 +39,15 @@ export function setLanguage(wanted) {
   }
 }
 
+/** Speak of words from now on, or of items: where a string says what tokens are, `...OfWords` is its other form. */
+export function speakOfWords(yes) {
+  ofWords = yes;
+}
+
 /** The string called `key`, its {names} filled in; a string of many forms goes by `values.count`. */
 export function t(key, values = {}) {
-  let text = LANGUAGES[code][key];
+  const strings = LANGUAGES[code];
+  let text = (ofWords && strings[`${key}OfWords`]) || strings[key];
   if (typeof text === "object") text = text[new Intl.PluralRules(code).select(values.count)] ?? text.other;
   return text.replace(/\{(\w+)\}/g, (_, field) =>
     typeof values[field] === "number" ? number(values[field]) : values[field],

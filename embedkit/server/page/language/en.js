@@ -122,4 +122,21 @@ export default {
   accessField: "Access token",
   accessWrong: "That token was refused.",
   accessSend: "Continue",
+
+  // where tokens are words
+  searchLeadOfWords: "{tokens} words as vectors of {size} numbers. Type a word to see what lies near it.",
+  itemsOfWords: "Words",
+  frequentItemsOfWords: "Frequent words",
+  similarLeadOfWords:
+    "The words whose vectors point the same way. A score of 1 means the same direction, 0 nothing in common.",
+  similarPickOfWords: "Word",
+  recommendFromOfWords: "Recommend from this word",
+  mapLeadOfWords:
+    "All words on a plane, near ones together. Drag to move, scroll or pinch to zoom; pick a word to see its neighbours.",
+  mapPickOfWords: "Find a word on the map",
+  mapCanvasOfWords: "Map of {count} words",
+  mapOfOfWords: "Map of {count} words, made with {method}",
+  mapPartOfWords: "The {count} most frequent words, laid out with {method}",
+  mapEmptyOfWords: "Pick a word on the map, or find it by typing.",
+  mapMissingOfWords: "{name} is not among the words drawn here.",
 };

@@ -122,4 +122,19 @@ export default {
   accessField: "접근 토큰",
   accessWrong: "토큰이 맞지 않습니다.",
   accessSend: "계속",
+
+  // 토큰이 단어일 때
+  searchLeadOfWords: "단어 {tokens}개가 {size}차원 벡터로 들어 있습니다. 단어를 입력하면 가까운 단어를 보여 드립니다.",
+  itemsOfWords: "단어",
+  frequentItemsOfWords: "자주 나오는 단어",
+  similarLeadOfWords: "벡터가 같은 쪽을 가리키는 단어입니다. 점수가 1이면 방향이 같고, 0이면 관련이 없습니다.",
+  similarPickOfWords: "단어",
+  recommendFromOfWords: "이 단어로 추천받기",
+  mapLeadOfWords: "모든 단어를 한 평면에 펼쳤습니다. 가까운 단어끼리 모여 있습니다. 끌어서 옮기고, 휠이나 두 손가락으로 확대하세요. 단어를 고르면 이웃이 보입니다.",
+  mapPickOfWords: "지도에서 단어 찾기",
+  mapCanvasOfWords: "단어 {count}개의 지도",
+  mapOfOfWords: "단어 {count}개의 지도 ({method})",
+  mapPartOfWords: "가장 자주 나오는 단어 {count}개의 지도 ({method})",
+  mapEmptyOfWords: "지도에서 단어를 고르거나 입력해서 찾으세요.",
+  mapMissingOfWords: "단어 {name}은(는) 이 지도에 없습니다.",
 };

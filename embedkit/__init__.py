@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from embedkit.embeddings import Embeddings as Embeddings
     from embedkit.embeddings import load as load
     from embedkit.embeddings.importing import import_vectors as import_vectors
+    from embedkit.engines import make_engine as make_engine
     from embedkit.errors import EmbedkitError as EmbedkitError
     from embedkit.errors import ModelError as ModelError
     from embedkit.errors import OptionError as OptionError
@@ -31,7 +32,10 @@ if TYPE_CHECKING:
     from embedkit.evaluation import EarlyStopping as EarlyStopping
     from embedkit.evaluation import Validation as Validation
     from embedkit.extending import extend as extend
+    from embedkit.growing import update as update
     from embedkit.hookspecs import hookimpl as hookimpl
+    from embedkit.memory import available_bytes as available_bytes
+    from embedkit.memory import check_fits as check_fits
     from embedkit.names import Names as Names
     from embedkit.options import Between as Between
     from embedkit.options import option as option
@@ -54,6 +58,7 @@ _HOMES = {
     ),
     "embedkit.corpus": ("Corpus",),
     "embedkit.embeddings": ("Embeddings", "load"),
+    "embedkit.engines": ("make_engine",),
     "embedkit.embeddings.importing": ("import_vectors",),
     "embedkit.errors": (
         "EmbedkitError",
@@ -67,7 +72,9 @@ _HOMES = {
     ),
     "embedkit.extending": ("extend",),
     "embedkit.evaluation": ("EarlyStopping", "Validation"),
+    "embedkit.growing": ("update",),
     "embedkit.hookspecs": ("hookimpl",),
+    "embedkit.memory": ("available_bytes", "check_fits"),
     "embedkit.names": ("Names",),
     "embedkit.options": ("Between", "option"),
     "embedkit.training": ("make_source", "read", "train"),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-import os
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 FILE = "state.safetensors"
 FORMAT_VERSION = 1
-_MARK = "state-"
 _METADATA = "embedkit.state"
 _SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0}
-_BLOCK = 1 << 22  # numbers hashed at a time
+_BLOCK = 1 << 22  # numbers hashed, or looked at, at a time
+_HUGE = 1e18  # what no training comes near to
 _PER_TOKEN, _PER_SENTENCE = ("ids", "weights", "times"), ("offsets", "sentence_keys")
 
 
@@ -92,12 +92,10 @@ class Checkpoint:
             return None
         return float(found[1]), found[2]
 
-    def check(self, trainer: type[Trainer], stops_early: bool) -> None:
-        """Refuse a trainer that keeps no state, and early stopping, whose best epoch is no part of it."""
+    def check(self, trainer: type[Trainer]) -> None:
+        """Refuse a trainer that keeps no state."""
         if not trainer.resumes:
             raise EmbedkitError(f"trainer {trainer.name!r} keeps no state to go on from; leave --checkpoint out.")
-        if stops_early:
-            raise EmbedkitError("--checkpoint does not go with --early-stopping: the best epoch so far is in no state.")
 
     def prepare(self) -> None:
         """Make the folder, and see that it can be written to and holds no state that would be lost.
@@ -105,20 +103,39 @@ class Checkpoint:
         Raises
         ------
         EmbedkitError
-            If it cannot, or does and `resume` was not asked for.
+            If it cannot, or does and `resume` was not asked for; or another training is using it.
         """
-        from embedkit.embeddings.replacing import check_writable, remove_left
+        from embedkit.embeddings.replacing import check_writable
 
         try:
             Path(self.folder).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise EmbedkitError(f"{self.folder} cannot be made a folder: {error.strerror}. Name another.") from error
         check_writable(self.path)
+        with self.held():
+            pass
         if self.path.exists() and not self.resume:
             raise EmbedkitError(
                 f"{self.folder} holds the state of a training that did not end: --resume goes on with it, or remove it."
             )
-        remove_left(Path(os.path.realpath(self.path)).parent, _MARK)
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other trainings out of the folder for as long as the block lasts.
+
+        Raises
+        ------
+        EmbedkitError
+            If another training has it.
+        """
+        from embedkit.embeddings.replacing import locked
+
+        with locked(Path(self.folder)) as free:
+            if not free:
+                raise EmbedkitError(
+                    f"{self.folder} is in use by another training: wait for its end, or name another folder."
+                )
+            yield
 
     def keeper(self, run: Run, identity: Mapping[str, Any]) -> Keeper:
         """Return a run that keeps states of this training, and hands out the one to go on from.
@@ -150,7 +167,7 @@ class Keeper(Run):
     def __init__(
         self, run: Run, checkpoint: Checkpoint, identity: Mapping[str, Any], state: Mapping[str, np.ndarray] | None
     ) -> None:
-        super().__init__(work_dir=run.work_dir, start=run.start, state=state, engine=run.engine)
+        super().__init__(work_dir=run.work_dir, start=run.start, state=state, engine=run.engine, drift=run.drift)
         self._run, self._checkpoint, self._identity = run, checkpoint, identity
         self._last, self._epochs = time.monotonic(), 0
 
@@ -173,6 +190,7 @@ class Keeper(Run):
 
     def keep_state(self, state: Callable[[], Mapping[str, np.ndarray]], *, epoch_over: bool = False) -> None:
         """Write a state down if it is time; where that fails, say so and go on, as the state before is whole."""
+        self.state = None  # what was gone on from lies in a file, whose room on the disk is now given back
         self._epochs += epoch_over
         epochs = self._checkpoint.epochs
         if self.wants_state() or (epochs and self._epochs >= epochs):
@@ -183,13 +201,18 @@ class Keeper(Run):
             self._last, self._epochs = time.monotonic(), 0
 
 
-def identity_of(corpus: Corpus, trainer: str, options: Mapping[str, Any]) -> dict[str, Any]:
+def identity_of(corpus: Corpus, trainer: str, options: Mapping[str, Any], run: Run) -> dict[str, Any]:
     """Return what must be the same for a training to go on: its options, and digests of all that is learned from."""
     parts = {name: getattr(corpus, name) for name in (*_PER_TOKEN, *_PER_SENTENCE)}
     digests = {name: _digest(array) for name, array in parts.items() if array is not None}
     for name, names in (("tokens", corpus.tokens), ("keys", corpus.keys)):
         if names is not None:
             digests |= {name: _digest(names.utf8, names.offsets)}
+    if options.get("reproducible"):
+        options = {name: value for name, value in options.items() if name != "workers"}  # no bit depends on it
+    if run.start is not None:
+        digests |= {"model": _digest(run.start.vectors)}
+        options = {**options, "drift": run.drift}
     return {
         "trainer": trainer,
         "options": json.loads(json.dumps(dict(options), default=str)),
@@ -243,25 +266,53 @@ def _write(path: Path, state: Mapping[str, np.ndarray], identity: Mapping[str, A
 
     kept = datetime.now(UTC).isoformat(timespec="seconds")
     told = {"format_version": FORMAT_VERSION, "kept": kept, "identity": identity}
-    with replacing(path, _MARK) as file:
+    with replacing(path) as file:
         write_tensors(file, state, {_METADATA: json.dumps(told, ensure_ascii=False)})
 
 
 def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Return the arrays of a state and what it tells of itself, its checksum checked."""
+    """Return the arrays of a state and what it tells of itself, its checksum checked.
+
+    Raises
+    ------
+    ModelError
+        If it is cut short, damaged, of a newer version, or none.
+    """
     from embedkit.embeddings.safetensors import CHECKSUM, checksum, map_tensors, read_header
 
-    header = read_header(path)
+    remedy = "Remove it to begin anew."
+    header = read_header(path, "state", remedy)
     try:
         told = json.loads(header.metadata[_METADATA])
-        if told["format_version"] > FORMAT_VERSION:
-            raise ModelError(f"{path} was kept by a newer embedkit; bring this one up to date.")
-        if not {"identity", "kept"} <= set(told) or "losses" not in header.tensors:
+        newer = told["format_version"] > FORMAT_VERSION
+        if not (newer or (_tells_of_training(told) and "losses" in header.tensors)):
             raise KeyError(_METADATA)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"{path} is no state of a training; remove it to begin anew.") from error
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise ModelError(f"{path} is no state of a training. {remedy}") from error
+    if newer:
+        raise ModelError(f"{path} was kept by a newer embedkit; bring this one up to date.")
     if checksum(path) != header.metadata.get(CHECKSUM):
-        raise ModelError(
-            f"{path} is damaged: its checksum is not the one it was written with. Remove it to begin anew."
-        )
-    return map_tensors(path, header), told
+        raise ModelError(f"{path} is damaged: its checksum is not the one it was written with. {remedy}")
+    state = map_tensors(path, header)
+    for name, array in state.items():
+        if not _are_plausible(array):
+            raise ModelError(f"{path} is damaged: {name!r} holds numbers that no training gives. {remedy}")
+    return state, told
+
+
+def _tells_of_training(told: Any) -> bool:
+    """Tell whether a state says of its training what it must."""
+    kinds = {"trainer": str, "options": dict, "n_tokens": int, "vocabulary": int, "data": dict}
+    identity = told["identity"]
+    return isinstance(told["kept"], str) and all(type(identity[name]) is kind for name, kind in kinds.items())
+
+
+def _are_plausible(array: np.ndarray) -> bool:
+    """Tell whether numbers are finite and not huge."""
+    import numpy as np
+
+    if array.dtype.kind != "f":
+        return True
+    flat = array.reshape(-1)
+    parts = (flat[start : start + _BLOCK] for start in range(0, len(flat), _BLOCK))
+    return all(bool((abs(part.astype(np.float64)) < _HUGE).all()) for part in parts)

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from embedkit.errors import EmbedkitError
+
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
@@ -127,6 +129,18 @@ class Source:
         """Return pairs of a token and the name to show for it, or None; called after the sentences were read."""
         return None
 
+    def divided(self, n: int) -> list[Source] | None:
+        """Return about n sources, each of a part of the sentences, that can be pickled; None where it has no parts.
+
+        Each is read where it is sent, so what it reads must be there too. Sentences of one key may be in several.
+
+        Raises
+        ------
+        SourceError
+            If this input cannot be divided, with what could be.
+        """
+        return None
+
     @classmethod
     def sample(cls) -> Any:
         """Return sample input, made by the plugin's own generator, that can stand for `options.input`; or None."""
@@ -141,7 +155,9 @@ class Run:
     work_dir
         A folder for temporary files.
     start
-        Embeddings to grow from, or None.
+        Embeddings to grow from, or None; the corpus then has their tokens and keys too, and its sentences are new.
+    drift
+        When growing, what to multiply the way of a token of `start` by, from 0 (it stays) to 1.
     state
         Arrays to resume from, or None.
     engine
@@ -155,9 +171,11 @@ class Run:
         start: Embeddings | None = None,
         state: Mapping[str, np.ndarray] | None = None,
         engine: Any = None,
+        drift: float = 1.0,
     ) -> None:
         self.work_dir = work_dir or pathlib.Path(tempfile.gettempdir())
         self.start = start
+        self.drift = drift
         self.state = state
         self.engine = engine
 
@@ -206,6 +224,8 @@ class Trainer:
         Whether `embedkit tune` tries it unasked. It searches the options that say where (`option(search=...)`).
     resumes
         Whether it begins from `run.state` where there is one, and offers states by `run.keep_state`.
+    divides
+        Whether it learns from a corpus in partitions (`embedkit.corpus.partitioned`), given `run.engine`.
     """
 
     name: ClassVar[str]
@@ -213,6 +233,7 @@ class Trainer:
     Options: ClassVar[type] = NoOptions
     tuned: ClassVar[bool] = True
     resumes: ClassVar[bool] = False
+    divides: ClassVar[bool] = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -222,6 +243,17 @@ class Trainer:
     def train(self, corpus: Corpus, options: Any, run: Run) -> Embeddings:
         """Learn vectors from `corpus`; `options` is an instance of `Options`."""
         raise NotImplementedError
+
+    @classmethod
+    def options_to_grow(cls, start: Embeddings, options: Any) -> Any:
+        """Return the options with which `train` grows `run.start`, which was learned with `options`.
+
+        Raises
+        ------
+        EmbedkitError
+            If it cannot be grown, which is so for all trainers that do not say how.
+        """
+        raise EmbedkitError(f"trainer {cls.name!r} cannot grow a model; train anew on all the data.")
 
 
 class Exporter:
@@ -234,6 +266,9 @@ class Exporter:
     keeps
         What is written besides tokens and vectors: some of `labels`, `counts`. What a model has beyond it is told to
         the user as left out.
+    endings
+        What its files' names end in (`(".csv",)`). A file that is there and ends otherwise is not replaced by the
+        command; without endings only models are spared.
     vectors
         Which of the model's vectors are written: `input`, `context` or `keys` (whose names then stand as tokens);
         set before `write` is called.
@@ -245,6 +280,7 @@ class Exporter:
     summary: ClassVar[str] = ""
     Options: ClassVar[type] = NoOptions
     keeps: ClassVar[frozenset[str]] = frozenset()
+    endings: ClassVar[tuple[str, ...]] = ()
     vectors: str = "input"
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

@@ -4,10 +4,16 @@ import difflib
 from collections.abc import Iterable
 
 DISTRIBUTION = "embedkit-toolkit"
+_LONGEST = 1000  # characters of a message
 
 
 class EmbedkitError(Exception):
-    """The ancestor of every error that a user of embedkit can mend."""
+    """The ancestor of every error that a user of embedkit can mend; its text is one line, whatever a file holds."""
+
+    def __str__(self) -> str:
+        text = " ".join(Exception.__str__(self).splitlines())
+        half = _LONGEST // 2
+        return text if len(text) <= _LONGEST else f"{text[:half]} [...] {text[-half:]}"
 
 
 class OptionError(EmbedkitError):

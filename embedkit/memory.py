@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import os
 import resource
+from collections.abc import Iterator
 from pathlib import Path
 
 from embedkit.errors import EmbedkitError
 
-_CGROUPS = (
-    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-    ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
-)
-
-
 _M_ARENA_MAX = -8  # of glibc's malloc.h
+_FIRST_FILES = "memory.limit_in_bytes", "memory.usage_in_bytes", ("total_active_file", "total_inactive_file")
+_SECOND_FILES = "memory.max", "memory.current", ("active_file", "inactive_file")
 
 
 def available_bytes() -> int | None:
-    """Return how many bytes this process can still take: the least of machine, control group and limits; or None."""
-    limits = [limit for limit in (_of_machine(), *map(_of_cgroup, _CGROUPS), _of_process()) if limit is not None]
+    """Return how many bytes this process can still take: the least of machine, control groups and limits; or None."""
+    limits = [limit for limit in (_of_machine(), _of_process()) if limit is not None]
+    limits += of_cgroups()
     return max(0, min(limits)) if limits else None
 
 
@@ -53,7 +52,10 @@ def one_heap() -> None:
     """Let all threads of this process share one heap (glibc; elsewhere nothing); to be called before there are any.
 
     What a thread of its own heap has freed at its top is not handed back by `give_back`: 13 MB after reading a text.
+    Where the process is limited, Arrow is to use that heap too, as its own reserves a gigabyte that the limit counts.
     """
+    if _of_process() is not None:
+        os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # read when Arrow is imported
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
@@ -68,9 +70,73 @@ def readable(n_bytes: float) -> str:
     return f"{number} {('bytes', 'kB', 'MB', 'GB', 'TB')[power]}"
 
 
-def _read_number(path: str) -> int | None:
+def of_cgroups(process: Path = Path("/proc/self")) -> list[int]:
+    """Return how many bytes each control group with a limit leaves: the process's own and those it is nested in.
+
+    Both versions of control groups are looked at. Pages of files that a group could drop count as free.
+
+    Parameters
+    ----------
+    process
+        The process's folder of /proc, whose `cgroup` and `mountinfo` are read.
+    """
+    found = (_left(group, files) for group, files in _groups(process))
+    return [left for left in found if left is not None]
+
+
+_Files = tuple[str, str, tuple[str, str]]
+
+
+def _groups(process: Path) -> Iterator[tuple[Path, _Files]]:
+    """Yield the folders of the control groups that a process is in, the innermost first, and which files tell what."""
     try:
-        return int(Path(path).read_text())
+        lines = (process / "cgroup").read_text().splitlines()
+        mounts = (process / "mountinfo").read_text().splitlines()
+    except OSError:
+        return
+    own = {}
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if not controllers or "memory" in controllers.split(","):
+            own["cgroup" if controllers else "cgroup2"] = path
+    for mount in mounts:
+        at, _, of_system = mount.partition(" - ")
+        root, point = (_unescaped(field) for field in at.split(" ")[3:5])
+        kind, _, options = of_system.split(" ", 2)
+        if kind in own and (kind == "cgroup2" or "memory" in options.split(",")):
+            folder = Path(point)
+            inside = Path(os.path.normpath(f"{point}/{_below(own[kind], root)}"))
+            # From within a container the group may lie outside of what is mounted: then what is there is its own.
+            for group in (inside, *inside.parents) if inside.is_dir() and inside.is_relative_to(folder) else (folder,):
+                if group.is_relative_to(folder):
+                    yield group, _SECOND_FILES if kind == "cgroup2" else _FIRST_FILES
+
+
+def _below(path: str, root: str) -> str:
+    """Return a group's path below the one that is mounted."""
+    return path.removeprefix(root) if root != "/" and path.startswith(root) else path
+
+
+def _unescaped(field: str) -> str:
+    """Return a field of mountinfo, in which blanks and backslashes are octal numbers."""
+    return field.replace("\\040", " ").replace("\\011", "\t").replace("\\012", "\n").replace("\\134", "\\")
+
+
+def _left(group: Path, files: _Files) -> int | None:
+    """Return what a group's limit leaves; None where it has none."""
+    limit, used = (_read_number(group / name) for name in files[:2])
+    if limit is None or used is None:
+        return None
+    try:
+        told = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+    except (OSError, ValueError):
+        told = {}
+    return limit - used + min(used, sum(int(told.get(name, 0)) for name in files[2]))
+
+
+def _read_number(path: Path) -> int | None:
+    try:
+        return int(path.read_text())
     except (OSError, ValueError):
         return None
 
@@ -79,15 +145,10 @@ def _of_machine() -> int | None:
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
     except OSError:
-        return None
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")  # macOS: all there is, as a bound
     fields = dict(line.split(":", 1) for line in lines if ":" in line)
     free = fields.get("MemAvailable")
     return int(free.split()[0]) * 1024 if free else None
-
-
-def _of_cgroup(files: tuple[str, str]) -> int | None:
-    limit, used = map(_read_number, files)
-    return None if limit is None or used is None else limit - used
 
 
 def _of_process() -> int | None:

@@ -163,7 +163,8 @@ class Names(Sequence[str]):
             return np.array([self.find(n) for n in names], np.int64)
         import pyarrow.compute as pc
 
-        found = pc.index_in(Names.from_strings(names).to_arrow(), value_set=self.to_arrow()).fill_null(-1)
+        wanted = names if isinstance(names, Names) else Names.from_strings(names)
+        found = pc.index_in(wanted.to_arrow(), value_set=self.to_arrow()).fill_null(-1)
         return np.frombuffer(found.buffers()[1], np.int32, len(found)).astype(np.int64)
 
     def first_duplicate(self) -> str | None:

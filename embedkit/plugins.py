@@ -24,6 +24,8 @@ SHARED_OPTIONS = frozenset({"seed", "workers"})
 CORPUS_OPTIONS = frozenset({"min_count", "work_dir"})
 RESERVED_OPTIONS = CORPUS_OPTIONS | {
     "checkpoint", "every", "format", "help", "model", "output", "resume", "source", "trainer",
+    # of engines
+    "engine", "partitions", "scheduler",
     # of early stopping, evaluate and tune
     "confidence", "ease_limit", "early_stopping", "fallback", "include_seen", "k", "metric", "patience", "prune",
     "retrain", "set", "share", "split", "split_layout", "split_output", "study", "test", "test_layout", "time_budget",

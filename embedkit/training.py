@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from embedkit.contracts import Run, Source, Trainer
-from embedkit.errors import OptionError, SourceError, did_you_mean
+from embedkit.engines import make_engine
+from embedkit.errors import EmbedkitError, OptionError, SourceError, did_you_mean
 from embedkit.options import OptionSpec, build, describe, option
 from embedkit.plugins import Plugins, load_plugins
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from embedkit.checkpoints import Checkpoint
     from embedkit.corpus import Corpus
     from embedkit.embeddings import Embeddings
+    from embedkit.engines.engine import Engine
     from embedkit.evaluation import EarlyStopping
 
 DEFAULT_TRAINER = "skipgram"
@@ -40,7 +43,7 @@ class Plan:
     on_sample: bool
 
     def read(self, run: Run | None = None) -> Corpus:
-        """Read the source's sentences once, into a corpus."""
+        """Read the source's sentences once, into a corpus; in partitions where the run has an engine."""
         return _read(self.source, self.corpus_options, run or Run())
 
     def train(
@@ -152,6 +155,12 @@ def _read(source: Source, options: CorpusOptions, run: Run) -> Corpus:
     from embedkit.corpus import Corpus
 
     work_dir = Path(options.work_dir) if options.work_dir else None
+    if run.engine is not None:
+        from embedkit.corpus.partitioned import PartitionedCorpus
+
+        return PartitionedCorpus.from_source(  # type: ignore[return-value]  # as trainers that divide know
+            source, run.engine, min_count=options.min_count, work_dir=work_dir, run=run
+        )
     return Corpus.from_source(source, min_count=options.min_count, work_dir=work_dir, run=run)
 
 
@@ -168,17 +177,23 @@ def _learn(
         return trainer().train(corpus, settled, run)
 
     settings = {spec.name: getattr(options, spec.name) for spec in describe(trainer.Options)}
-    if checkpoint is not None:
-        from embedkit.checkpoints import identity_of
+    if run.engine is None:
+        corpus.histories()  # a part of the result: where they are too large for memory, that is to be known before
+    plain = run
+    with contextlib.ExitStack() as stack:
+        if checkpoint is not None:
+            from embedkit.checkpoints import identity_of
 
-        checkpoint.check(trainer, early_stopping is not None)
-        checkpoint.prepare()
-        run = checkpoint.keeper(run, identity_of(corpus, trainer.name, settings))
-    if early_stopping is None:
-        learned = learn(corpus, run)
-    else:
-        early_stopping.check(trainer)
-        learned = early_stopping.train(corpus, learn, run, options.epochs)
+            checkpoint.check(trainer)
+            checkpoint.prepare()
+            stack.enter_context(checkpoint.held())
+            asked = {} if early_stopping is None else early_stopping.settings()
+            run = checkpoint.keeper(run, identity_of(corpus, trainer.name, settings | asked, run))
+        if early_stopping is None:
+            learned = learn(corpus, run)
+        else:
+            early_stopping.check(trainer)
+            learned = early_stopping.train(corpus, learn, run, options.epochs, plain)
     return learned.with_config(trainer=trainer.name, options=settings)
 
 
@@ -220,6 +235,7 @@ def train(
     *,
     early_stopping: EarlyStopping | str | None = None,
     checkpoint: Checkpoint | None = None,
+    engine: Engine | str | None = None,
     plugins: Plugins | None = None,
     run: Run | None = None,
     **options: Any,
@@ -237,6 +253,8 @@ def train(
         `EarlyStopping("ndcg@20")`.
     checkpoint
         Where and how often to keep a state to go on from, should the training be interrupted.
+    engine
+        What divides the work (see `make_engine`), `"local"` or `"dask"`; None for this process as a whole.
     options
         The options of source, corpus and trainer, under their names (`vector_size=100`).
 
@@ -248,15 +266,40 @@ def train(
         from embedkit.evaluation import EarlyStopping
 
         early_stopping = EarlyStopping(early_stopping)
+    if engine is not None:
+        with contextlib.ExitStack() as stack:
+            made = stack.enter_context(make_engine(engine)) if isinstance(engine, str) else engine
+            run = run or Run()
+            run.engine = made
+            return train(
+                source, trainer, early_stopping=early_stopping, checkpoint=checkpoint, plugins=plugins, run=run,
+                **options,
+            )  # fmt: skip
     if isinstance(source, str | type):
         plan = make_plan(source, trainer, options, plugins)
         if early_stopping is not None:
             early_stopping.check(plan.trainer)
         if checkpoint is not None:
-            checkpoint.check(plan.trainer, early_stopping is not None)
+            checkpoint.check(plan.trainer)
+        if run is not None and run.engine is not None:
+            check_divides(plan.trainer, early_stopping is not None, checkpoint is not None)
         return plan.train(plan.read(run), run, early_stopping, checkpoint)
+    if run is not None and run.engine is not None:
+        raise EmbedkitError("an engine reads the source itself, in partitions; give it the source, not a corpus.")
     chosen = _trainer(trainer, source.defaults, plugins or load_plugins())
     return _learn(chosen, source, trainer_options(source, chosen, options), run or Run(), early_stopping, checkpoint)
+
+
+def check_divides(trainer: type[Trainer], stops_early: bool, keeps_states: bool) -> None:
+    """Refuse what cannot be done by an engine: other trainers, early stopping, and states to resume from."""
+    if not trainer.divides:
+        raise EmbedkitError(
+            f"trainer {trainer.name!r} does not learn in partitions; als, cbow, glove, skipgram and spectral do. "
+            "Leave --engine out, or choose one of them."
+        )
+    for asked, flag in ((stops_early, "--early-stopping"), (keeps_states, "--checkpoint")):
+        if asked:
+            raise EmbedkitError(f"{flag} does not go with --engine yet; leave one of them out.")
 
 
 def trainer_options(corpus: Corpus, trainer: type[Trainer], values: Mapping[str, Any]) -> Any:

@@ -1,8 +1,18 @@
 """The checkerboard: even users like even items, odd users odd ones, and each user's own item is held back."""
 
+from itertools import product
+
+import pytest
+
 import embedkit
 
 SIZE = 20
+SIZES, ORDERS = range(2, 9), range(5)
+GRID = [
+    pytest.param(size, order, marks=[] if order == size % len(ORDERS) else pytest.mark.slow)
+    for size, order in product(SIZES, ORDERS)
+]
+"""Sizes of vectors, with orders to turn histories by: each size with one order, the others in the slow pass."""
 
 
 def checkerboard(order: int = 0) -> embedkit.Corpus:

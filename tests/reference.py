@@ -131,6 +131,23 @@ def pair_loss(h, true, negatives, C, share):
     return loss, dh, dC
 
 
+def block_gradients(block, rows, negatives, W, C, share, mean=False, exact=True):
+    """Return loss, pairs and the gradients by W and C of a block of skip-gram, or CBOW with `mean`."""
+    dW, dC, loss, pairs = np.zeros_like(W), np.zeros_like(C), 0.0, 0
+    for token, contexts in block:
+        groups = [contexts] if mean and contexts else [] if mean else [[x] for x in contexts]
+        for group in groups:
+            inputs = [rows[x] for x in group]
+            h = W[inputs].mean(axis=0)
+            one, dh, steps = pair_loss(h, token, negatives, C, share)
+            loss, pairs = loss + one, pairs + 1
+            for row in inputs:
+                dW[row] += dh / len(inputs) if exact else dh
+            for row, step in steps:
+                dC[row] += step
+    return loss, pairs, dW, dC
+
+
 def sgns(
     ids, offsets, W, C, keep, accept, alias, seeds, first, last, window, shrink, max_contexts, negative, T, K, alpha,
     alpha_end, capacity, centres=None, mean=False, exact=True,
@@ -144,18 +161,8 @@ def sgns(
     ):
         rate = alpha + (alpha_end - alpha) * (read - first) / (last - first)
         negatives = negatives_of(accept, alias, noise, K)
-        dW, dC = np.zeros_like(W), np.zeros_like(C)
-        for token, contexts in block:
-            groups = [contexts] if mean and contexts else [] if mean else [[x] for x in contexts]
-            for group in groups:
-                inputs = [rows[x] for x in group]
-                h = W[inputs].mean(axis=0)
-                one, dh, steps = pair_loss(h, token, negatives, C, negative / K)
-                loss, pairs = loss + one, pairs + 1
-                for row in inputs:
-                    dW[row] += dh / len(inputs) if exact else dh
-                for row, step in steps:
-                    dC[row] += step
+        one, several, dW, dC = block_gradients(block, rows, negatives, W, C, negative / K, mean, exact)
+        loss, pairs = loss + one, pairs + several
         W -= rate * dW
         C -= rate * dC
     return loss, pairs, W, C

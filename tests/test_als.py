@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import reference_factors as slow
-from checkerboard import checkerboard, misses
+from checkerboard import GRID, checkerboard, misses
 from test_spectral import Recorder, corpus_of, in_order, likes
 
 import embedkit
@@ -44,8 +44,7 @@ def rated(table, seen):
     )
 
 
-@pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("size", range(2, 9))
+@pytest.mark.parametrize(("size", "seed"), GRID)
 def test_the_checkerboard_is_filled(seed, size):
     assert misses(embedkit.train(checkerboard(seed), "als", vector_size=size, epochs=20, seed=seed)) == []
 

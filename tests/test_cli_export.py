@@ -105,3 +105,34 @@ def test_a_shell_completes_the_formats(run):
     }
     done = subprocess.run([sys.executable, "-m", "embedkit"], env=env, capture_output=True, text=True)
     assert done.stdout.split() == ["plain,word2vec", "plain,word2vec-binary"]
+
+
+@pytest.mark.parametrize(
+    ("form", "name", "endings"),
+    [
+        ("word2vec", "notes.md", ".txt or .vec or .w2v or .word2vec"),
+        ("npz", "ratings.csv", ".npz"),
+        ("vec", "notes", ".vec"),
+    ],
+)
+def test_what_is_called_like_something_else_is_not_replaced(run, tmp_path, form, name, endings):
+    (tmp_path / name).write_text("mine")
+    told = refused(run("--to", form, name, *(["--blanks", "_"] if form != "npz" else [])), 1)
+    assert f"{name} is there already, and its name does not end in {endings}, so it may be" in told
+    assert "name another TARGET, or remove it first" in told
+    assert (tmp_path / name).read_text() == "mine"
+
+
+@pytest.mark.parametrize("before", ["mine", ""])
+def test_what_is_called_like_the_format_is_replaced_and_so_is_what_is_empty(run, tmp_path, before):
+    name = "out.VEC" if before else "out"
+    (tmp_path / name).write_text(before)
+    assert run("--to", "vec", name, "--blanks", "_").exit_code == 0
+    assert (tmp_path / name).read_text().startswith("2 3\n")
+
+
+def test_a_model_replaces_a_model_and_nothing_else(run, tmp_path):
+    (tmp_path / "notes.md").write_text("mine")
+    assert "is no model; name another TARGET" in refused(run("--to", "safetensors", "notes.md"), 1)
+    assert run("--to", "safetensors", "copy").exit_code == 0
+    assert run("--to", "safetensors", "copy").exit_code == 0

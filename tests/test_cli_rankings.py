@@ -12,7 +12,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from embedkit.cli.rankings import Ranking, Reason, format_for, shortest, write_rankings
+from embedkit.cli.rankings import Ranking, Reason, format_for, prepared, shortest, write_rankings
+from embedkit.errors import ModelError
 
 RANKINGS = [
     Ranking("user,1", ["=cmd()", "고양이"], np.array([0.83, -0.1], np.float32), ['a "b"', "+x"], ("key", "token")),
@@ -137,3 +138,11 @@ def test_a_file_gets_the_usual_permissions_and_a_link_stays_a_link(tmp_path):
 def test_a_device_is_written_to_and_not_replaced():
     write_rankings(RANKINGS, "csv", Path(os.devnull))
     assert not Path(os.devnull).is_file()
+
+
+def test_what_is_called_like_something_else_is_not_replaced(tmp_path):
+    for name in ("notes.md", "x.csv", "empty.md"):
+        (tmp_path / name).write_text("" if name == "empty.md" else "mine")
+    with pytest.raises(ModelError, match=r"notes\.md is there already, and its name does not end in \.csv"):
+        prepared("csv", tmp_path / "notes.md")
+    assert prepared("csv", tmp_path / "x.csv") == prepared("csv", tmp_path / "empty.md") == "csv"

@@ -251,7 +251,7 @@ def test_memory_does_not_grow_with_the_corpus():
         return most
 
     peak(100)
-    assert peak(20_000) < 2 * peak(1000) + 200_000
+    assert peak(8000) < 2 * peak(400) + 80_000
 
 
 @pytest.mark.parametrize(

@@ -120,6 +120,7 @@ def test_whole_sentences_that_would_take_years_are_refused(monkeypatch):
 
 
 def test_too_little_memory_is_refused(monkeypatch):
+    corpus = corpus_of([[1, 2]])
     monkeypatch.setattr("embedkit.memory.available_bytes", lambda: 10)
     with pytest.raises(EmbedkitError, match="counting 2 tokens would need"):
-        counted(corpus_of([[1, 2]]), 2)
+        counted(corpus, 2)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from checkerboard import checkerboard, misses
+from checkerboard import GRID, checkerboard, misses
 from reference_doc2vec import dbow as twin_of_dbow
 from reference_doc2vec import dm as twin_of_dm
 from reference_doc2vec import inferred_loss
@@ -124,14 +124,12 @@ def test_a_tiny_step_is_the_gradient_of_the_stated_loss(architecture):
 FILLING = {"epochs": 200, "alpha": 0.1, "sample": 0}
 
 
-@pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("size", range(2, 9))
+@pytest.mark.parametrize(("size", "seed"), GRID)
 def test_the_checkerboard_is_filled(seed, size):
     assert misses(embedkit.train(checkerboard(seed), "doc2vec", vector_size=size, seed=seed, **FILLING)) == []
 
 
-@pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("size", range(2, 9))
+@pytest.mark.parametrize(("size", "seed"), GRID)
 def test_distributed_memory_fills_it_by_what_it_predicts_from(seed, size):
     """That is the mean of a key's vector and its tokens'; the key's own holds only what the tokens leave open."""
     emb = embedkit.train(

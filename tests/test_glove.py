@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import reference_glove as slow
-from checkerboard import checkerboard, misses
+from checkerboard import GRID, checkerboard, misses
 from hypothesis import given
 from hypothesis import strategies as st
 from reference import SplitMix, below
@@ -34,8 +34,7 @@ def twin_of(table, alpha):
     return slow.GloVe(vectors, contexts, alpha)
 
 
-@pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("size", range(2, 9))
+@pytest.mark.parametrize(("size", "seed"), GRID)
 def test_the_checkerboard_is_filled(seed, size):
     # Pennington's loss says nothing about what never meets, and all that meet here meet equally often.
     options = {"window": "sentence", "unmet_weight": 0.1, "x_max": 8, "epochs": 100}
@@ -226,9 +225,10 @@ def test_what_diverges_is_refused():
 
 
 def test_vectors_that_do_not_fit_are_refused(monkeypatch):
+    corpus = corpus_of([[1, 2, 3]])
     monkeypatch.setattr("embedkit.memory.available_bytes", lambda: 10**6)
     with pytest.raises(EmbedkitError, match=r"vectors of 3 tokens × 90,000, two of each.* would fit"):
-        embedkit.train(corpus_of([[1, 2, 3]]), "glove", vector_size=90_000)
+        embedkit.train(corpus, "glove", vector_size=90_000)
 
 
 def test_single_tokens_are_refused():

@@ -28,7 +28,7 @@ FOR_TYPING = {
 
 # Each room and the rooms it may import, besides itself, `errors`, and what those may import.
 ROOMS = {
-    "__init__": {"training", "tuning", "extending", "cli"},
+    "__init__": {"training", "tuning", "extending", "growing", "cli"},
     "__main__": {"cli"},
     "errors": set(),
     "options": set(),
@@ -39,7 +39,8 @@ ROOMS = {
     "hookspecs": {"contracts"},
     "plugins": {"hookspecs", "contracts"},
     "builtin": {"hookspecs", "trainers", "exporters"},
-    "corpus": {"contracts", "names", "compiled", "memory"},
+    "engines": {"contracts"},
+    "corpus": {"contracts", "names", "compiled", "memory", "engines"},
     "queries": {"contracts", "compiled"},
     "scoring": {"contracts", "compiled"},
     "embeddings": {"queries", "scoring", "names", "plugins", "memory"},
@@ -51,9 +52,10 @@ ROOMS = {
     "tuning": {"training", "evaluation"},
     "sklearn": {"training"},
     "extending": {"embeddings", "memory"},
+    "growing": {"training"},
     "atlas": {"embeddings"},
-    "server": {"embeddings", "atlas"},
-    "cli": {"training", "evaluation", "tuning", "extending", "atlas", "server"},
+    "server": {"embeddings", "atlas", "corpus"},
+    "cli": {"training", "evaluation", "tuning", "extending", "growing", "atlas", "server"},
 }
 
 

@@ -40,8 +40,8 @@ def test_keys_that_do_not_fit():
         ("k.csv", b"a,b\nx,y\n", "say which column of k.csv holds the tokens"),
         ("k.csv", b"", "is no CSV file"),
         ("k.parquet", b"PAR1", "is no Parquet file"),
-        ("k.npy", b"\x93NUMPY", "no array of strings"),
-        ("k.npy", b"", "no array of strings"),
+        ("k.npy", b"\x93NUMPY", "no array of NumPy's"),
+        ("k.npy", b"", "no array of NumPy's"),
         ("k.npy", b"PK\x03\x04", r"is an archive \(.npz\)"),
     ],
 )

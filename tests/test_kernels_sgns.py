@@ -15,7 +15,8 @@ BASE = {
 }  # fmt: skip
 
 
-NO_COPIES = (np.zeros((2, 0, 16), np.float32), 0)
+NOTHING_HELD = (np.zeros((2, 0), np.int32), np.zeros(2, np.int64))
+NO_COPIES = (np.zeros((2, 0, 16), np.float32), 0, *NOTHING_HELD)
 
 
 def corpus(lengths, n_tokens, seed=0):
@@ -65,7 +66,7 @@ def train(
     while not finished:
         step = kernel(
             ids, offsets, cursor, pending, state, W, C, keep, accept, alias, first, last, at_once,
-            *(settings_[name] for name in order), bases, copies, *more,
+            *(settings_[name] for name in order), bases, copies, *NOTHING_HELD, *more,
         )  # fmt: skip
         loss, pairs, finished = loss + step[0], pairs + step[1], step[2]
     return loss, pairs

@@ -5,6 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.slow  # each is a process of its own
+
 LESSONS = Path(__file__).parent.parent / "examples" / "lessons"
 
 

@@ -5,11 +5,13 @@ import resource
 import subprocess
 import sys
 
+import pyarrow as pa
 import pytest
 
 import embedkit
 from embedkit import Corpus, EmbedkitError
-from embedkit.memory import available_bytes, check_fits, readable
+from embedkit.corpus.vocabulary import GrowingVocabulary
+from embedkit.memory import available_bytes, check_fits, of_cgroups, readable
 
 
 def test_there_is_some_memory():
@@ -75,3 +77,119 @@ libc.fflush(out)
 """
     told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
     assert (told.count("<heap nr=") > 1) == many
+
+
+def grouped(tmp_path, cgroup, mount):
+    """Write the files of a process that say which control groups it is in."""
+    process = tmp_path / "self"
+    process.mkdir()
+    (process / "cgroup").write_text(cgroup)
+    (process / "mountinfo").write_text(f"31 23 0:28 / /sys rw - tmpfs tmpfs rw\n{mount}\n")
+    return process
+
+
+def group(folder, limit, used, stat="", *, first):
+    folder.mkdir(parents=True, exist_ok=True)
+    names = ("memory.limit_in_bytes", "memory.usage_in_bytes") if first else ("memory.max", "memory.current")
+    for name, number in zip(names, (limit, used), strict=True):
+        (folder / name).write_text(f"{number}\n")
+    (folder / "memory.stat").write_text(stat)
+
+
+def test_groups_of_the_first_version_count_with_all_that_they_are_nested_in(tmp_path):
+    root = tmp_path / "cgroup" / "memory"
+    group(root, 2**63 - 4096, 5000, first=True)
+    group(root / "a", 900, 500, "total_active_file 100\ntotal_inactive_file 50\ntotal_rss 300\n", first=True)
+    group(root / "a" / "b", 1000, 300, first=True)
+    process = grouped(
+        tmp_path, "9:name=systemd:/x\n4:cpu,memory:/a/b\n0::/\n", f"35 31 0:32 / {root} rw - cgroup cgroup rw,memory"
+    )
+    assert of_cgroups(process) == [700, 900 - 500 + 150, 2**63 - 4096 - 5000]
+
+
+def test_groups_of_the_second_version_too_and_max_is_no_limit(tmp_path):
+    root = tmp_path / "cg roup"
+    escaped = str(root).replace(" ", "\\040")
+    group(root / "a", "max", 500, first=False)
+    group(root / "a" / "b", 1000, 700, "active_file 10\ninactive_file 20\n", first=False)
+    process = grouped(tmp_path, "0::/a/b\n", f"35 31 0:32 / {escaped} rw - cgroup2 cgroup2 rw")
+    assert of_cgroups(process) == [330]
+
+
+@pytest.mark.parametrize("own", ["/docker/1", "/docker/1/sub", "/../../elsewhere"])
+def test_in_a_container_its_own_group_is_where_it_is_mounted(tmp_path, own):
+    root = tmp_path / "memory"
+    group(root, 1000, 400, first=True)
+    group(root / "sub", 800, 300, first=True)
+    process = grouped(tmp_path, f"4:memory:{own}\n", f"35 31 0:32 /docker/1 {root} rw - cgroup cgroup rw,memory")
+    assert of_cgroups(process) == ([500, 600] if own.endswith("sub") else [600])
+
+
+def test_without_control_groups_there_is_no_limit(tmp_path):
+    assert of_cgroups(tmp_path) == []
+
+
+LIMITED = """
+import resource, sys
+import pyarrow as pa
+import embedkit
+from embedkit import Corpus, Sentence
+from embedkit.corpus.vocabulary import GrowingVocabulary
+
+def vocabulary():
+    made = GrowingVocabulary("keys")
+    made.encode(pa.array(["compiled"]))
+    return made
+
+{prepare}
+data = int(open("/proc/self/statm").read().split()[5]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_DATA, (data + {room}, resource.RLIM_INFINITY))
+try:
+    {act}
+except embedkit.EmbedkitError as error:
+    print(error)
+"""
+
+
+@pytest.mark.slow  # each in a process of its own
+@pytest.mark.parametrize(
+    ("prepare", "act", "room", "said"),
+    [
+        (
+            "v = vocabulary()",
+            "while True: v.encode(pa.array([f'a token of some length {i}' for i in range(len(v), len(v) + 50000)]))",
+            "(60 << 20)",
+            "different keys so far would need",
+        ),
+        (
+            "c = Corpus.from_sentences([Sentence(['a', 'b'], 'k', times=[2, 1])] * 200_000)",
+            "c.histories()",
+            "(10 << 20)",
+            "bringing 400,000 tokens into the order of their keys and times would need",
+        ),
+        (
+            "c = Corpus.from_sentences([Sentence([f't{i}', 'b'], f'k{i}') for i in range(5000)])",
+            "embedkit.train(c, 'als', vector_size=2000)",
+            "(120 << 20)",
+            "vectors of 5,001 tokens and 5,000 rows × 2,000 from 10,000 interactions would need",
+        ),
+        (
+            "c = Corpus.from_sentences([Sentence([f't{i}', 'b'], f'k{i}') for i in range(5000)])",
+            "embedkit.train(c, 'spectral', vector_size=2000)",
+            "(120 << 20)",
+            "singular vectors of 5,001 tokens × 2,000 from 10,000 interactions would need",
+        ),
+    ],
+)
+def test_what_would_not_fit_is_refused_in_one_line_before_it_is_done(prepare, act, room, said):
+    script = LIMITED.format(prepare=prepare, act=act, room=room)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert said in done.stdout
+    assert done.stdout.count("\n") == 1
+
+
+def test_a_vocabulary_grows_where_there_is_room():
+    words = GrowingVocabulary()
+    ids = words.encode(pa.array([f"t{i}" for i in range(100_000)]))
+    assert ids.tolist() == list(range(100_000))

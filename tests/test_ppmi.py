@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import reference_glove as slow
-from checkerboard import checkerboard, misses
+from checkerboard import GRID, checkerboard, misses
 from test_cooccurrence import corpus_of, counted, dense, expected, zipf_corpus
 from test_spectral import Recorder
 
@@ -18,8 +18,7 @@ def trained(corpus, run=None, **options):
     return embedkit.train(corpus, "spectral", run=run, matrix="token-token", **options)
 
 
-@pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("size", range(2, 9))
+@pytest.mark.parametrize(("size", "seed"), GRID)
 def test_the_checkerboard_is_filled(seed, size):
     assert misses(trained(checkerboard(seed), vector_size=size, seed=seed, window="sentence")) == []
 
@@ -136,9 +135,10 @@ def test_what_has_nothing_to_tell_is_refused(sentences, options, what):
 
 
 def test_vectors_that_do_not_fit_are_refused(monkeypatch):
+    corpus = corpus_of([list(range(300))])
     monkeypatch.setattr("embedkit.memory.available_bytes", lambda: 10**4)
     with pytest.raises(EmbedkitError, match=r"singular vectors of 300 tokens × 132.*--vector-size of"):
-        trained(corpus_of([list(range(300))]), vector_size=100)
+        trained(corpus, vector_size=100)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import reference_factors as slow
-from checkerboard import checkerboard, misses
+from checkerboard import GRID, checkerboard, misses
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -61,8 +61,7 @@ def in_order(emb, n_tokens):
     return emb.tokens.find_all([f"t{i}" for i in range(n_tokens)])
 
 
-@pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("size", range(2, 9))
+@pytest.mark.parametrize(("size", "seed"), GRID)
 def test_the_checkerboard_is_filled(seed, size):
     assert misses(embedkit.train(checkerboard(seed), "spectral", vector_size=size, seed=seed)) == []
 
@@ -98,7 +97,7 @@ def test_scores_are_those_of_the_exact_decomposition(options, trend):
 
 
 def test_losses_are_the_shares_of_the_squares_left_out_and_fall(monkeypatch):
-    monkeypatch.setattr("embedkit.trainers.factors.spectral_vectors._OVERSAMPLING", 2)
+    monkeypatch.setattr("embedkit.trainers.factors.spectral_vectors.OVERSAMPLING", 2)
     rows, _ = likes()
     run = Recorder()
     emb = embedkit.train(corpus_of(rows), "spectral", run=run, vector_size=6, iterations=80, weighting="sum")

@@ -54,6 +54,7 @@ def test_tokens_do_not_depend_on_where_text_is_cut(kiwi, block):
 
 
 @pytest.mark.korean
+@pytest.mark.slow  # loads the model of 88 MB once more
 def test_a_vocabulary_of_morphemes():
     pytest.importorskip("kiwipiepy")
     text = io.StringIO("친구가 학교에서 책을 읽는다\n" * 3 + "고양이가 집에서 생선을 먹는다\n" * 3)

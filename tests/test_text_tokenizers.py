@@ -92,10 +92,15 @@ def test_files_end_sentences_and_words(texts, size):
     assert read(texts, "word", size) == [sentence for text in texts for sentence in expected(text, "word")]
 
 
+ASSIGNED = range(1, 0xE000), range(0xE000, 0x34000), range(0xE0000, 0xE0200)
+PRIVATE = (range(0x34000, sys.maxunicode + 1),)  # or without a meaning yet, but for the tags among them
+
+
 @pytest.mark.parametrize("tokenizer", ["word", "whitespace"])
 @pytest.mark.parametrize("lowercase", [True, False])
-def test_every_character_is_seen_as_the_regular_expression_sees_it(tokenizer, lowercase):
-    characters = [chr(c) for c in range(1, sys.maxunicode + 1) if not 0xD800 <= c < 0xE000]
+@pytest.mark.parametrize("ranges", [ASSIGNED, pytest.param(PRIVATE, marks=pytest.mark.slow)], ids=["text", "private"])
+def test_every_character_is_seen_as_the_regular_expression_sees_it(tokenizer, lowercase, ranges):
+    characters = [chr(c) for some in ranges for c in some if not 0xD800 <= c < 0xE000]
     alone = " ".join(c for c in characters if c not in "\r\n")
     within = " ".join(f"a{c}Z" for c in characters if c not in "\r\n")
     for text in (alone, within):

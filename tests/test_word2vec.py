@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from checkerboard import checkerboard, misses
+from checkerboard import GRID, checkerboard, misses
 
 import embedkit
 from embedkit import Corpus, EmbedkitError, OptionError, Run
@@ -42,8 +42,7 @@ def on_topic(emb):
 
 
 @pytest.mark.parametrize("trainer", TRAINERS)
-@pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("size", range(2, 9))
+@pytest.mark.parametrize(("size", "seed"), GRID)
 def test_the_checkerboard_is_filled(trainer, seed, size):
     emb = embedkit.train(
         checkerboard(seed), trainer, vector_size=size, window="sentence", epochs=100, alpha=0.1, sample=0, seed=seed
@@ -135,7 +134,7 @@ def test_sentences_of_one_token_teach_nothing_and_say_so():
 def test_vectors_that_diverge_are_refused_with_the_remedy():
     corpus = Corpus.from_sentences(topics())
     with pytest.raises(EmbedkitError, match="lower --alpha"):
-        embedkit.train(corpus, "skipgram", vector_size=4, alpha=100, min_alpha=100, epochs=300, negative=1000)
+        embedkit.train(corpus, "skipgram", vector_size=4, alpha=100, min_alpha=100, epochs=10, negative=1000)
 
 
 @pytest.mark.parametrize(

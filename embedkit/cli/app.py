@@ -23,6 +23,7 @@ _COMMANDS = {
     "similar": ("similar", "Show the tokens, or the keys, most similar to some."),
     "similarity": ("similar", "Say how similar two tokens are."),
     "analogy": ("similar", "Answer: A is to B as C is to what?"),
+    "update": ("update", "Let a trained model go on with new sentences."),
     "evaluate": ("evaluate", "Measure recommendations, or answer tests of words."),
     "tune": ("tune", "Search for the trainer and the options that serve a source best."),
     "import": ("importing", "Make a model of vectors that were made elsewhere."),

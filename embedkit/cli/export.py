@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from embedkit.cli import completion
 from embedkit.cli.flags import SpecFlag, given_values, look_ahead
-from embedkit.cli.model import model_option, open_model, refuse_to_replace_model
+from embedkit.cli.model import model_option, open_model, refuse_to_replace_model, refuse_to_replace_other
 from embedkit.cli.registry import registry
 from embedkit.cli.train import SourceCommand, spec_flags
+
+if TYPE_CHECKING:
+    from embedkit.contracts import Exporter
 
 
 class ExportCommand(SourceCommand):
@@ -74,7 +77,7 @@ def export(
     embeddings = open_model(model)
     path = None if "://" in target else Path(target)
     if path is not None:
-        _check_target(path, form, model)
+        _check_target(path, plugins.exporter(form), model)
     with TerminalRun(phase="writing") as run:
         n = write(
             embeddings, form, target, given_values(spec_flags(ctx), params), vectors=vectors, run=run, plugins=plugins
@@ -87,13 +90,15 @@ def export(
     )
 
 
-def _check_target(path: Path, form: str, model: Path) -> None:
-    """Refuse to write over a model, the one that is exported above all."""
+def _check_target(path: Path, exporter: type[Exporter], model: Path) -> None:
+    """Refuse to write over a model, the one that is exported above all, and over what is something else."""
     from embedkit.errors import ModelError
 
     if str(path) == "-":
         raise ModelError("a file cannot be replaced whole on standard output; name a file.")
     if path.is_file() and path.samefile(model):
         raise ModelError(f"{path} is the model that is exported; name another file.")
-    if form != "safetensors":
-        refuse_to_replace_model(path)
+    if exporter.name == "safetensors":
+        refuse_to_replace_other(path, "TARGET")
+    else:
+        refuse_to_replace_model(path, exporter.endings, "TARGET")

@@ -58,8 +58,8 @@ def explain(error: Exception) -> tuple[str, int]:
         return f"--{error.option.replace('_', '-')} {error.problem}", WRONG_CALL
     if isinstance(error, EmbedkitError):
         return _one_line(error), CANNOT
-    if isinstance(error, MemoryError):
-        what = f": {_one_line(error)}" if str(error) else ""
+    if _is_of_memory(error):
+        what = f": {_one_line(error).rstrip('.')}" if str(error) else ""
         return f"not enough memory{what}. A smaller --vector-size or a larger --min-count needs less.", CANNOT
     if isinstance(error, OSError):
         return _explain_system(error), CANNOT
@@ -67,6 +67,15 @@ def explain(error: Exception) -> tuple[str, int]:
         f"this is a bug in embedkit, please report it: {type(error).__name__}: {_one_line(error)}"
         f" (set {TRACEBACK}=1 to see where)",
         CANNOT,
+    )
+
+
+def _is_of_memory(error: Exception) -> bool:
+    """Tell whether memory ran out, in whose words ever: Python's, NumPy's, Arrow's; DuckDB's, LLVM's, a thread's."""
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+        return True
+    return type(error).__name__ == "OutOfMemoryException" or (
+        isinstance(error, RuntimeError) and "can't start new thread" in str(error)
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,8 +34,13 @@ def model_option(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
-def refuse_to_replace_other(output: Path) -> None:
+def refuse_to_replace_other(output: Path, flag: str = "--output") -> None:
     """Refuse to write a model over something else, such as the input that was named by mistake.
+
+    Parameters
+    ----------
+    flag
+        What names the file.
 
     Raises
     ------
@@ -47,21 +52,35 @@ def refuse_to_replace_other(output: Path) -> None:
     if output.suffix == Path(DEFAULT_MODEL).suffix or not output.is_file() or not output.stat().st_size:
         return
     if not begins_like_model(output):
-        raise ModelError(f"{output} is there already and is no model; name another --output, or remove it first.")
+        raise ModelError(f"{output} is there already and is no model; name another {flag}, or remove it first.")
 
 
-def refuse_to_replace_model(output: Path) -> None:
-    """Refuse to write results over a model.
+def refuse_to_replace_model(output: Path, endings: Sequence[str] = (), flag: str = "--output") -> None:
+    """Refuse to write what is no model over a model, or over a file whose name says that it is something else.
+
+    Parameters
+    ----------
+    endings
+        What the names of such files end in; () for anything.
+    flag
+        What names the file.
 
     Raises
     ------
     ModelError
-        If the file is a model.
+        If the file is a model, or there is one that ends otherwise.
     """
     from embedkit.embeddings.safetensors import begins_like_model
 
-    if output.is_file() and begins_like_model(output):
-        raise ModelError(f"{output} is a model; name another --output for the results.")
+    if not output.is_file():
+        return
+    if begins_like_model(output):
+        raise ModelError(f"{output} is a model; name another {flag} for the results.")
+    if endings and output.suffix.lower() not in endings and output.stat().st_size:
+        raise ModelError(
+            f"{output} is there already, and its name does not end in {' or '.join(endings)}, so it may be something "
+            f"else; name another {flag}, or remove it first."
+        )
 
 
 def index_option(command: Callable[..., Any]) -> Callable[..., Any]:

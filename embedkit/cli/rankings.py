@@ -146,7 +146,7 @@ def prepared(form: str | None, output: Path | None) -> str:
         from embedkit.embeddings import check_writable
 
         check_writable(output)
-        refuse_to_replace_model(output)
+        refuse_to_replace_model(output, [ending for ending, name in _ENDINGS.items() if name == form])
     return form
 
 

@@ -12,6 +12,7 @@ import click
 
 from embedkit.cli import completion
 from embedkit.cli.checkpointing import checkpoint_flags, checkpoint_of
+from embedkit.cli.dividing import engine_flags, engine_of
 from embedkit.cli.failures import Interrupted
 from embedkit.cli.flags import SpecFlag, given_values, look_ahead, repeat_flags
 from embedkit.cli.model import DEFAULT_MODEL, FILE, refuse_to_replace_other
@@ -116,7 +117,7 @@ class TrainCommand(SourceCommand):
                 "Options of the corpus": tuple(by_kind["corpus"]),
                 f"Options of trainer {trainer.name}": tuple(by_kind["trainer"]),
             }
-        return _flags_once(specs)
+        return flags_once(specs)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Say how to see the flags of a source, and which sources and trainers there are."""
@@ -127,7 +128,7 @@ class TrainCommand(SourceCommand):
         formatter.write_text("A source and a trainer have options of their own: embedkit train --source NAME --help.")
 
 
-def _flags_once(specs: dict[str, Any]) -> dict[str, list[SpecFlag]]:
+def flags_once(specs: dict[str, Any]) -> dict[str, list[SpecFlag]]:
     """Make flags; a name that both the source and the trainer declare (`seed`, `workers`) is one flag."""
     met: set[str] = set()
     groups: dict[str, list[SpecFlag]] = {}
@@ -150,6 +151,7 @@ def _flags_once(specs: dict[str, Any]) -> dict[str, list[SpecFlag]]:
 )
 @stopping_flags
 @checkpoint_flags
+@engine_flags
 @click.pass_context
 def train(ctx: click.Context, /, source: str, trainer: str | None, output: Path, **params: Any) -> None:
     """Learn vectors from a source of sentences and write them to one file.
@@ -159,7 +161,7 @@ def train(ctx: click.Context, /, source: str, trainer: str | None, output: Path,
     from embedkit.cli.terminal import TerminalRun
     from embedkit.embeddings import check_writable
     from embedkit.memory import one_heap
-    from embedkit.training import make_plan
+    from embedkit.training import check_divides, make_plan
 
     one_heap()
     plan = make_plan(source, trainer, given_values(spec_flags(ctx), params), registry(ctx).plugins())
@@ -168,15 +170,17 @@ def train(ctx: click.Context, /, source: str, trainer: str | None, output: Path,
         stopping.check(plan.trainer)
     checkpoint = checkpoint_of(params)
     if checkpoint is not None:
-        checkpoint.check(plan.trainer, stopping is not None)
+        checkpoint.check(plan.trainer)
         checkpoint.prepare()
+    if params["engine"] is not None:
+        check_divides(plan.trainer, stopping is not None, checkpoint is not None)
     check_writable(output)
     refuse_to_replace_other(output)
     work_dir = plan.corpus_options.work_dir
     run = TerminalRun(
         work_dir=Path(work_dir) if work_dir else None, epochs=getattr(plan.trainer_options, "epochs", None)
     )
-    with run:
+    with run, engine_of(params) as run.engine:
         _run_plan(plan, run, output, stopping, checkpoint)
 
 
@@ -184,6 +188,7 @@ def _run_plan(
     plan: Plan, run: TerminalRun, output: Path, stopping: EarlyStopping | None, checkpoint: Checkpoint | None
 ) -> None:
     from embedkit.cli.report import Timer, tell_corpus, tell_result
+    from embedkit.corpus.workdir import check_room
 
     if plan.on_sample:
         run.say(f"No --input, so source {plan.source.name} reads its own sample.")
@@ -193,6 +198,9 @@ def _run_plan(
         for note in plan.source.notes:
             run.say(note)
         tell_corpus(run.say, corpus, timer.lap())
+        size = 0 if plan.trainer.name == "spectral" else getattr(plan.trainer_options, "vector_size", 0)
+        vectors = 4 * size * len(corpus.tokens)  # at least; spectral's may have fewer numbers than asked for
+        check_room(output.absolute().parent, vectors, f"the model {output}", "--output")
         embeddings = plan.train(corpus, run, stopping, checkpoint)
         run.snapshot = lambda: embeddings
         embeddings.save(output)

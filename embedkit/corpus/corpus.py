@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from embedkit.contracts import History, Run, Sentence, SentenceBatch, Source
+from embedkit.corpus.lying import histories_as_they_lie
 from embedkit.corpus.workdir import WorkFolder
 from embedkit.errors import SourceError
-from embedkit.memory import give_back
+from embedkit.memory import check_fits, give_back
 from embedkit.names import Names
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from embedkit.corpus.encoder import Encoded
 
 _REPORT_EVERY = 1 << 20
+_READING = 48 << 20  # compiled kernels, blocks of the input, an empty vocabulary
+_SORTED_BYTES_A_TOKEN, _SORTED_BYTES_A_SENTENCE = 52, 40
 
 
 @dataclass(frozen=True)
@@ -96,9 +99,15 @@ class Corpus:
 
     @classmethod
     def from_source(
-        cls, source: Source, *, min_count: int = 1, work_dir: Path | None = None, run: Run | None = None
+        cls,
+        source: Source,
+        *,
+        min_count: int = 1,
+        work_dir: Path | None = None,
+        run: Run | None = None,
+        known: Names | None = None,
     ) -> Corpus:
-        """Read a source's sentences; see `from_sentences`."""
+        """Read a source's sentences; see `from_sentences`. Tokens that are `known` stay however rare they are."""
         from embedkit.corpus.gather import in_batches
 
         source.dropped.clear()
@@ -111,7 +120,7 @@ class Corpus:
             if iter(sentences) is sentences and source.sentences() is sentences:
                 _refuse_one_shot(sentences, f"source {source.name!r}")
             batches = in_batches(sentences)
-        corpus = cls._from_batches(batches, min_count, folder, run or Run(), lambda: source.dropped)
+        corpus = cls._from_batches(batches, min_count, folder, run or Run(), lambda: source.dropped, known)
         labels = _labels(corpus.tokens, source.labels())
         values = {name: getattr(corpus, name) for name in corpus.__dataclass_fields__}
         return cls(**{**values, "labels": labels, "defaults": source.defaults, "source": source.name})
@@ -124,12 +133,13 @@ class Corpus:
         folder: WorkFolder,
         run: Run,
         dropped: Callable[[], Counter[str]],
+        known: Names | None = None,
     ) -> Corpus:
-        encoded, n_read = _encode(batches, min_count, folder, run, dropped)
+        encoded, n_read = _encode(batches, min_count, folder, run, dropped, known)
         # Not before the encoder is gone, as its vocabulary holds more tokens than are kept.
         give_back()
         if len(encoded.tokens) == 0:
-            raise SourceError(_nothing_left(n_read, min_count))
+            raise SourceError(nothing_left(n_read, min_count))
         return cls(**vars(encoded), _folder=folder)
 
     @property
@@ -153,6 +163,16 @@ class Corpus:
     def _histories(self) -> History | None:
         if self.keys is None or self.sentence_keys is None:
             return None
+        lying = histories_as_they_lie(
+            len(self.keys), self.ids, self.offsets, self.sentence_keys, self.weights, self.times
+        )
+        if lying is not None:
+            return lying
+        check_fits(
+            _SORTED_BYTES_A_TOKEN * self.n_tokens + _SORTED_BYTES_A_SENTENCE * self.n_sentences,
+            f"bringing {self.n_tokens:,} tokens into the order of their keys and times",
+            "sort the input by them, or read a part of it",
+        )
         order = np.flatnonzero(self.sentence_keys >= 0)
         order = order[np.argsort(self.sentence_keys[order], kind="stable")]
         sentences = History(self.offsets, self.ids, self.weights, self.times).take(order)
@@ -167,6 +187,16 @@ class Corpus:
         """Return each key's tokens, of all its sentences, in order of time (of reading where there are no times)."""
         return self._histories
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what another process makes the corpus of: all arrays, as the files are here."""
+        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        arrays = {name: np.asarray(value) for name, value in values.items() if isinstance(value, np.memmap)}
+        return {**values, **arrays, "_folder": None}
+
+    def __sizeof__(self) -> int:
+        """Return how many bytes it would take elsewhere, by which a cluster decides whether to move it."""
+        return 4 * self.n_tokens * (1 + (self.weights is not None) + 2 * (self.times is not None)) + 12 * len(self)
+
     def matrix(self) -> scipy.sparse.csr_matrix:
         """Return the sum of weights of each key and token: float32, n_keys × n_tokens; sentences where no keys."""
         from scipy.sparse import csr_matrix
@@ -179,11 +209,17 @@ class Corpus:
 
 
 def _encode(
-    batches: Iterable[SentenceBatch], min_count: int, folder: WorkFolder, run: Run, dropped: Callable[[], Counter[str]]
+    batches: Iterable[SentenceBatch],
+    min_count: int,
+    folder: WorkFolder,
+    run: Run,
+    dropped: Callable[[], Counter[str]],
+    known: Names | None,
 ) -> tuple[Encoded, int]:
     """Return the sentences encoded, and how many tokens they were; what was dropped is asked for behind the last."""
     from embedkit.corpus.encoder import Encoder
 
+    check_fits(_READING, "reading a corpus", "give it more")
     with Encoder(folder.path) as encoder:
         reported = 0
         for batch in batches:
@@ -191,7 +227,7 @@ def _encode(
             if encoder.n_tokens - reported >= _REPORT_EVERY:
                 reported = encoder.n_tokens
                 run.progress(reported, 0, unit="tokens read")
-        return encoder.finish(min_count, Counter(dropped())), encoder.n_tokens
+        return encoder.finish(min_count, Counter(dropped()), known), encoder.n_tokens
 
 
 def _in_order_of_time(histories: History, n_keys: int) -> History:
@@ -218,7 +254,8 @@ def _labels(tokens: Names, pairs: Iterable[tuple[str, str]] | None) -> Names | N
     return Names.from_strings(found.get(token, "") for token in tokens)
 
 
-def _nothing_left(n_read: int, min_count: int) -> str:
+def nothing_left(n_read: int, min_count: int) -> str:
+    """Return what to tell where no token is left."""
     if n_read == 0:
         return "the source holds no sentence; look at what it reads with `embedkit sources preview`."
     return f"none of the {n_read:,} tokens occurs {min_count} times or more; lower --min-count (1 keeps all)."

@@ -11,6 +11,7 @@ import numpy as np
 from embedkit.contracts import SentenceBatch
 from embedkit.corpus.columns import Column
 from embedkit.corpus.vocabulary import GrowingVocabulary
+from embedkit.corpus.workdir import check_room
 from embedkit.errors import SourceError
 from embedkit.names import Names
 
@@ -41,7 +42,7 @@ class Encoder:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._tokens = GrowingVocabulary()
-        self._keys = GrowingVocabulary()
+        self._keys = GrowingVocabulary("keys")
         self._ids = Column(folder / "ids", np.int32)
         self._ends = Column(folder / "ends", np.int64)
         self._sentence_keys = Column(folder / "sentence_keys", np.int32)
@@ -105,12 +106,18 @@ class Encoder:
                 raise SourceError("a weight is zero, negative or no number; weights are positive finite numbers.")
             column.append(np.asarray(values))
 
-    def finish(self, min_count: int, dropped: Counter[str]) -> Encoded:
-        """Drop tokens that occur less often than `min_count` and sentences left empty; order tokens by count."""
+    def finish(self, min_count: int, dropped: Counter[str], known: Names | None = None) -> Encoded:
+        """Drop tokens that occur less often than `min_count` and sentences left empty; order tokens by count.
+
+        Those that are `known` stay however rare they are.
+        """
         if self._open_sentence:
             self._ends.append(np.array([self._ids.length]))
+        self._tokens.close()
+        self._keys.close()
         raw_counts = self._tokens.counts
-        kept = np.flatnonzero(raw_counts >= min_count)
+        often = raw_counts >= min_count
+        kept = np.flatnonzero(often if known is None else often | (known.find_all(self._tokens.names()) >= 0))
         kept = kept[np.argsort(-raw_counts[kept], kind="stable")]
         new_id = np.full(len(raw_counts) + 1, -1, np.int32)
         new_id[kept] = np.arange(len(kept), dtype=np.int32)
@@ -147,6 +154,9 @@ class Encoder:
             for name, column in (("weights", self._weights), ("times", self._times))
             if column is not None
         }
+        check_room(
+            self._folder.parent, sum(a.nbytes for a in (raw | extra).values()), "the corpus, once more in order,"
+        )
         kept_dtypes = {name: a.dtype.type for name, a in (raw | extra).items() if name != "ends"}
         out = {name: Column(self._folder / f"kept_{name}", dtype) for name, dtype in kept_dtypes.items()}
         out_offsets = Column(self._folder / "kept_offsets", np.int64)

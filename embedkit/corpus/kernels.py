@@ -104,3 +104,10 @@ def rehash(slots, arena, ends, n):
         while slots[slot] != _EMPTY:
             slot = (slot + np.uint64(1)) & mask
         slots[slot] = (np.int64(h >> np.uint64(33)) << 32) | known
+
+
+@kernel
+def hash_all(utf8, offsets, out):
+    """Write each string's hash (uint64): string i is `utf8[offsets[i]:offsets[i + 1]]`."""
+    for i in range(out.shape[0]):
+        out[i] = _hash(utf8, offsets[i], offsets[i + 1])

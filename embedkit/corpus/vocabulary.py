@@ -8,6 +8,7 @@ import numpy as np
 
 from embedkit.corpus import kernels
 from embedkit.errors import EmbedkitError
+from embedkit.memory import check_fits
 from embedkit.names import Names
 
 if TYPE_CHECKING:
@@ -17,9 +18,16 @@ _MOST = 2**31 - 1
 
 
 class GrowingVocabulary:
-    """Strings numbered as they first come in, and how often each came."""
+    """Strings numbered as they first come in, and how often each came.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    kind
+        What the strings are, for messages: `tokens` or `keys`.
+    """
+
+    def __init__(self, kind: str = "tokens") -> None:
+        self._kind = kind
         self._slots = np.full(1 << 16, -1, np.int64)
         self._arena = np.empty(1 << 18, np.uint8)
         self._ends = np.zeros((1 << 15) + 1, np.int64)
@@ -83,11 +91,27 @@ class GrowingVocabulary:
         if n == _MOST:
             raise EmbedkitError(f"more than {_MOST:,} different tokens or keys; split the corpus.")
         if n >= len(self._counts):
+            self._check_room(16 * 2 * len(self._counts))
             self._counts = np.concatenate((self._counts, np.zeros(len(self._counts), np.int64)))
             self._ends = np.concatenate((self._ends, np.zeros(len(self._ends) - 1, np.int64)))
         if self._ends[n] + room > len(self._arena):
             more = max(len(self._arena), room)
+            self._check_room(len(self._arena) + more)
             self._arena = np.concatenate((self._arena, np.empty(more, np.uint8)))
         if 2 * n >= len(self._slots):
+            self._check_room(8 * 2 * len(self._slots))
             self._slots = np.full(2 * len(self._slots), -1, np.int64)
             kernels.rehash(self._slots, self._arena, self._ends, n)
+
+    def _check_room(self, needed: int) -> None:
+        """Refuse to grow where the new arrays, to which the old ones are copied, would not fit."""
+        check_fits(
+            needed,
+            f"room for more than the {len(self):,} different {self._kind} so far",
+            f"read a part of the input, or look with `embedkit sources preview` whether {self._kind} are what they "
+            "should be",
+        )
+
+    def close(self) -> None:
+        """Give back what is needed only while strings come in."""
+        self._slots = np.empty(0, np.int64)

@@ -9,6 +9,7 @@ import weakref
 from pathlib import Path
 
 from embedkit.errors import EmbedkitError
+from embedkit.memory import readable
 
 _PREFIX = "embedkit-"
 
@@ -31,6 +32,29 @@ class WorkFolder:
                 f"cannot make a folder for temporary files in {parent}: {error.strerror}; name another with --work-dir."
             ) from error
         self.remove = weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
+
+
+def check_room(folder: Path, needed: int, what: str, flag: str = "--work-dir") -> None:
+    """Refuse to write more bytes than the disk has room for.
+
+    Parameters
+    ----------
+    needed
+        Bytes.
+    what
+        What they are: `the model m.safetensors`.
+    flag
+        What names another place.
+    """
+    try:
+        free = shutil.disk_usage(folder).free
+    except OSError:  # who writes tells what is wrong
+        return
+    if needed > free:
+        raise EmbedkitError(
+            f"{what} would need {readable(needed)} in {folder} and {readable(free)} are free; make room or name "
+            f"another place with {flag}."
+        )
 
 
 def _remove_leftovers(parent: Path) -> None:

@@ -326,7 +326,7 @@ class Embeddings(NamedVectors):
 
     @cached_property
     def _subwords(self) -> Subwords | None:
-        return Subwords.read(self.config, self.arrays)
+        return Subwords.read(self.config, self.arrays, self.vector_size)
 
     def _filters(
         self, exclude: str | Iterable[str], only: str | Iterable[str] | None

@@ -53,8 +53,8 @@ class _Reader:
         if self.number("u1"):
             raise ModelError(f"{self.path} is quantized, which loses what is read here; take the model's .bin instead.")
         rows, columns = (self.number("<i8") for _ in range(2))
-        if rows < 0 or columns < 0:
-            raise self.damaged("a matrix has a negative size")
+        if rows < 0 or columns < 0 or max(rows, 1) * max(columns, 1) > len(self.data):
+            raise self.damaged("the size of a matrix is none")
         return self.array("<f4", rows * columns).reshape(rows, columns)
 
     def damaged(self, reason: str) -> ModelError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
@@ -64,20 +65,39 @@ def build_queries(emb: Embeddings, history: History, recency: float | None = Non
     return _built(emb, weighted_by_age(emb, history, recency))
 
 
+@contextlib.contextmanager
+def _telling_of_damage(emb: Embeddings) -> Iterator[None]:
+    """Tell of what a damaged model makes a built-in query builder fail with; a plugin's own errors are its own."""
+    try:
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # the scores' check tells of these
+            yield
+    except EmbedkitError:
+        raise
+    except (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:
+        if emb.query not in queries.BUILT_IN:
+            raise
+        raise EmbedkitError(
+            f"this model is damaged: what it keeps to make a vector of a history ({emb.query}) does not fit together. "
+            "Check it with `embedkit info --verify`; copy or train it again."
+        ) from error
+
+
 def weighted_by_age(emb: Embeddings, history: History, recency: float | None) -> History:
     """Return histories in which each token counts `recency` times what the one after it does.
 
     None is the model's own way: `config["recency"]`, else the same weight for all. A recency of 1 changes nothing.
     """
-    if recency is not None and emb.config.get("fold_in", {}).get("loss") == "explicit":
-        raise EmbedkitError("this model takes a history's weights for ratings, which recency would lower.")
-    factor = float(emb.config.get("recency", 1.0)) if recency is None else recency
+    with _telling_of_damage(emb):
+        if recency is not None and emb.config.get("fold_in", {}).get("loss") == "explicit":
+            raise EmbedkitError("this model takes a history's weights for ratings, which recency would lower.")
+        factor = float(emb.config.get("recency", 1.0)) if recency is None else recency
     if factor == 1:
         return history
     lengths = np.diff(history.indptr)
     begin, end = history.indptr[0], history.indptr[-1]
     ages = np.repeat(history.indptr[1:], lengths) - 1 - np.arange(begin, end)
-    weights = (factor ** ages.astype(np.float64)).astype(np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):  # a damaged model's; the scores' check tells of it
+        weights = (factor ** ages.astype(np.float64)).astype(np.float32)
     if history.weights is not None:
         weights *= history.weights[begin:end]
     times = None if history.times is None else history.times[begin:end]
@@ -86,7 +106,9 @@ def weighted_by_age(emb: Embeddings, history: History, recency: float | None) ->
 
 def _built(emb: Embeddings, history: History) -> np.ndarray:
     """Return what the builder makes of weighted histories, and check that it is what it must be."""
-    made = np.asarray(builder_of(emb)(history, emb.context))
+    builder = builder_of(emb)
+    with _telling_of_damage(emb):
+        made = np.asarray(builder(history, emb.context))
     shape = len(history), emb.vector_size
     if made.shape != shape or made.dtype.kind != "f":
         raise EmbedkitError(

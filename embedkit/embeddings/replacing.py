@@ -3,58 +3,62 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import hashlib
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from embedkit.errors import ModelError
 
+try:
+    import fcntl
+except ImportError:  # where there are no such locks, as on Windows, an open file cannot be removed anyway
+    fcntl = None  # type: ignore[assignment]
+
+_UNLOCKED = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)
+
 
 @contextlib.contextmanager
-def replacing(path: Path, mark: str = "") -> Iterator[BinaryIO]:
+def replacing(path: Path) -> Iterator[BinaryIO]:
     """Open a file that takes the place of `path` when the block ends without an error, and is removed else.
 
-    The file and its folder are synced to the disk, so that a power cut leaves the old file or the new one.
-
-    Parameters
-    ----------
-    mark
-        What `remove_left` finds the new file by, should the process be killed before it takes its place.
+    The file and its folder are synced to the disk, so that a power cut leaves the old file or the new one. It is locked
+    while it is written; what a killed process left half-written for the same `path` holds no lock, and is removed.
 
     Raises
     ------
     ModelError
         If the file cannot be written.
     """
-    target = Path(os.path.realpath(path))
-    _check_place(path, target)
-    beside = target.parent / f".embedkit-{mark}{secrets.token_hex(6)}.tmp"
+    target = _checked_place(path)
+    _remove_left(target)
+    beside: Path | None = None
     try:
         try:
-            with open(beside, "xb") as file:
+            file, beside = _open_beside(target)
+            with file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(beside, target)
+                if fcntl is not None:  # before the lock is gone
+                    os.replace(beside, target)
+            if fcntl is None:
+                os.replace(beside, target)
             _sync_folder(target.parent)
         except BaseException:
-            beside.unlink(missing_ok=True)
+            if beside is not None:
+                beside.unlink(missing_ok=True)
             raise
     except OSError as error:
         raise _cannot(path, error) from error
 
 
-def remove_left(folder: Path, mark: str) -> None:
-    """Remove what killed processes left half-written under this mark in a folder where no other is at work."""
-    for path in folder.glob(f".embedkit-{mark}*.tmp"):
-        with contextlib.suppress(OSError):
-            path.unlink()
-
-
 def check_writable(path: str | os.PathLike[str]) -> None:
-    """Check that a model can be written to `path`, before anything is trained for it.
+    """Check that a file can be written to `path`, before anything is trained for it.
 
     Raises
     ------
@@ -62,20 +66,90 @@ def check_writable(path: str | os.PathLike[str]) -> None:
         If it is a folder, its folder does not exist, or nothing can be written there.
     """
     path = Path(path)
-    target = Path(os.path.realpath(path))
-    _check_place(path, target)
-    probe = target.parent / f".embedkit-{secrets.token_hex(6)}.tmp"
+    target = _checked_place(path)
+    _remove_left(target)
     try:
         # Asking for permissions misleads: a superuser has them all, a read-only disk refuses nonetheless.
-        with open(probe, "xb"):
-            pass
-        probe.unlink()
+        file, probe = _open_beside(target)
+        with file:
+            probe.unlink(missing_ok=fcntl is None)
+        probe.unlink(missing_ok=True)
     except OSError as error:
         raise _cannot(path, error) from error
 
 
-def _check_place(path: Path, target: Path) -> None:
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[bool]:
+    """Hold a lock on a folder for as long as the block lasts; False where another process, or thread, has it.
+
+    Where the file system has no locks, it counts as held. A process that is killed holds none.
+    """
+    if fcntl is None:
+        yield True
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
+        yield _lock(descriptor) is not False
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int) -> bool | None:
+    """Try to lock an open file; None where the file system has no locks."""
+    if fcntl is None:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return False if error.errno in _UNLOCKED else None
+    return True
+
+
+def _open_beside(target: Path) -> tuple[BinaryIO, Path]:
+    """Open a new file in the target's folder, locked, and return it and where it is."""
+    while True:
+        beside = target.parent / f"{_mark(target)}{secrets.token_hex(6)}.tmp"
+        file = open(beside, "xb")  # noqa: SIM115 - the caller closes it
+        try:
+            _lock(file.fileno())
+            if fcntl is None or os.fstat(file.fileno()).st_nlink:
+                return file, beside
+        except BaseException:
+            file.close()
+            beside.unlink(missing_ok=True)
+            raise
+        file.close()  # someone took it for left, between its beginning and its lock
+
+
+def _mark(target: Path) -> str:
+    """Return what the names of all files begin with that are to take the place of this one."""
+    return f".embedkit-{hashlib.blake2b(os.fsencode(target.name), digest_size=4).hexdigest()}-"
+
+
+def _remove_left(target: Path) -> None:
+    """Remove what killed processes left half-written for this target; what is being written now is locked."""
+    with contextlib.suppress(OSError):  # folders that can be written to but not listed
+        for path in target.parent.glob(f"{_mark(target)}*.tmp"):
+            with contextlib.suppress(OSError):
+                _remove_unlocked(path)
+
+
+def _remove_unlocked(path: Path) -> None:
+    if fcntl is None:
+        path.unlink()
+        return
+    descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        if stat.S_ISREG(os.fstat(descriptor).st_mode) and _lock(descriptor):
+            path.unlink()
+    finally:
+        os.close(descriptor)
+
+
+def _checked_place(path: Path) -> Path:
+    """Return where a file is written that is to be seen at `path`, which may be a link."""
+    try:
+        target = Path(os.path.realpath(path))
         if target.is_dir():
             raise ModelError(f"{path} is a folder; name a file in it.")
         if target.exists() and not target.is_file():
@@ -84,12 +158,14 @@ def _check_place(path: Path, target: Path) -> None:
             raise ModelError(f"{path} cannot be written: there is no folder {target.parent}; make it first.")
         if len(os.fsencode(target.name)) > 255:
             raise ModelError(f"the name of {path} is too long for a file; choose a shorter one.")
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise _cannot(path, error) from error
+    return target
 
 
-def _cannot(path: Path, error: OSError) -> ModelError:
-    return ModelError(f"{path} cannot be written: {error.strerror or error}. Free or choose another place.")
+def _cannot(path: Path, error: OSError | ValueError) -> ModelError:
+    reason = getattr(error, "strerror", None) or error
+    return ModelError(f"{path} cannot be written: {reason}. Free or choose another place.")
 
 
 def _sync_folder(folder: Path) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 
 from embedkit.errors import ModelError
 
-MAX_HEADER = 100_000_000  # bytes; what other readers of the format accept
+MAX_HEADER = 4_000_000  # bytes; as JSON, what Python makes of it may take twenty times as much
 CHECKSUM = "embedkit.checksum"  # its name among the metadata
 BLOCK = 1 << 24  # bytes hashed, written or decoded at a time
 ALIGNMENT = 64  # of the first tensor, so that a vector register's loads do not straddle cache lines
@@ -31,6 +31,7 @@ _DTYPES: dict[str, Any] = {
     "F16": "<f2", "I16": "<i2", "U16": "<u2", "I8": "|i1", "U8": "|u1", "BOOL": "|b1", "BF16": BFLOAT16,
 }  # fmt: skip
 _NO_CHECKSUM = "0" * 32
+_LARGEST = 1 << 57  # numbers
 _NAMES: dict[Any, str] = {np.dtype(code): name for name, code in _DTYPES.items()}
 
 
@@ -82,15 +83,20 @@ def begins_like_model(path: Path) -> bool:
     return first[8:] == b"{" and 2 <= int.from_bytes(first[:8], "little") <= MAX_HEADER
 
 
-def read_header(path: Path) -> Header:
+def read_header(path: Path, what: str = "model", remedy: str = "Train or copy it again.") -> Header:
     """Read and check the header of a file, against the file's size too.
+
+    Parameters
+    ----------
+    what, remedy
+        What messages call the file, and what they say is to be done about one that is damaged.
 
     Raises
     ------
     ModelError
         If the file is missing, no file, empty, of another format, truncated or damaged.
     """
-    text, size = _read_text(path)
+    text, size = _read_text(path, what, remedy)
     try:
         entries = json.loads(text, object_pairs_hook=_distinct)
         if not isinstance(entries, dict):
@@ -103,17 +109,17 @@ def read_header(path: Path) -> Header:
         end = _check_places(tensors, data)
     except (ValueError, RecursionError) as error:
         reason = "its header is no JSON" if isinstance(error, json.JSONDecodeError | UnicodeDecodeError) else error
-        raise ModelError(f"{path} is damaged or no model of embedkit: {reason}. Train or copy it again.") from error
+        raise ModelError(f"{path} is damaged or no {what} of embedkit: {reason}. {remedy}") from error
     if data + end != size:
-        what = "truncated" if size < data + end else "damaged (there is more than it tells of)"
-        raise ModelError(f"{path} is {what}: {size:,} bytes instead of {data + end:,}. Train or copy it again.")
+        trouble = "truncated" if size < data + end else "damaged (there is more than it tells of)"
+        raise ModelError(f"{path} is {trouble}: {size:,} bytes instead of {data + end:,}. {remedy}")
     return Header(metadata, tensors, data)
 
 
-def _read_text(path: Path) -> tuple[bytes, int]:
+def _read_text(path: Path, what: str, remedy: str) -> tuple[bytes, int]:
     """Return the header's bytes and the file's size."""
     if path.is_dir():
-        raise ModelError(f"{path} is a folder; name the model file in it.")
+        raise ModelError(f"{path} is a folder; name the {what} file in it.")
     try:
         with path.open("rb") as file:
             size = file.seek(0, 2)
@@ -121,18 +127,18 @@ def _read_text(path: Path) -> tuple[bytes, int]:
             first = file.read(8)
             length = int.from_bytes(first, "little")
             if size == 0:
-                raise ModelError(f"{path} is empty; train the model again.")
+                raise ModelError(f"{path} is empty. {remedy}")
             if size < 8 or length > MAX_HEADER or length < 2:
-                raise ModelError(f"{path} is no model of embedkit: it does not begin like a safetensors file.")
+                raise ModelError(f"{path} is no {what} of embedkit: it does not begin like a safetensors file.")
             text = file.read(length)
     except FileNotFoundError:
         raise ModelError(f"there is no model {path}; name one that `embedkit train` wrote, or train it.") from None
     except (OSError, ValueError) as error:
         raise ModelError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
     if not text.startswith(b"{"):
-        raise ModelError(f"{path} is no model of embedkit: it does not begin like a safetensors file.")
+        raise ModelError(f"{path} is no {what} of embedkit: it does not begin like a safetensors file.")
     if len(text) < length:
-        raise ModelError(f"{path} is truncated: {size:,} bytes do not hold its header. Train or copy it again.")
+        raise ModelError(f"{path} is truncated: {size:,} bytes do not hold its header. {remedy}")
     return text, size
 
 
@@ -153,7 +159,8 @@ def _tensor(name: str, entry: Any) -> Tensor:
     if not (_counts(shape) and _counts(place) and len(place) == 2):
         raise ValueError(f"the shape or place of tensor {name!r} is no list of whole numbers")
     itemsize = np.dtype(_DTYPES[dtype]).itemsize
-    if place[1] - place[0] != math.prod(shape) * itemsize or len(shape) > 8:
+    room = math.prod(max(1, length) for length in shape)  # NumPy refuses what would be too large but for a zero
+    if place[1] - place[0] != math.prod(shape) * itemsize or len(shape) > 8 or room > _LARGEST:
         raise ValueError(f"the size of tensor {name!r} does not fit its shape")
     return Tensor(np.dtype(_DTYPES[dtype]), tuple(shape), place[0], place[1])
 

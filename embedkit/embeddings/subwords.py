@@ -40,7 +40,7 @@ class Subwords:
     scale: Scale
 
     @classmethod
-    def read(cls, config: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Self | None:
+    def read(cls, config: Mapping[str, Any], arrays: Mapping[str, np.ndarray], vector_size: int) -> Self | None:
         """Return those of a model, or None where it has none.
 
         Raises
@@ -57,9 +57,11 @@ class Subwords:
             ngrams = Ngrams(int(told["min_n"]), int(told["max_n"]), int(told["n_buckets"]), bool(told["jamo"]))
             n = ngrams.n_buckets if buckets is None else len(buckets)
             whole = 1 <= ngrams.min_n <= ngrams.max_n and ngrams.n_buckets >= 1
-            if not whole or vectors.ndim != 2 or len(vectors) != n or scale not in get_args(Scale):
+            fits = vectors.shape == (n, vector_size) and vectors.dtype == np.float32
+            listed = buckets is None or (buckets.ndim == 1 and buckets.dtype.kind == "i")
+            if not (whole and fits and listed) or scale not in get_args(Scale):
                 raise ValueError
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, OverflowError, TypeError, ValueError) as error:
             raise EmbedkitError("the model's table of n-grams is damaged; train or import it again.") from error
         return cls(ngrams, vectors, buckets, scale)
 
@@ -83,7 +85,8 @@ class Subwords:
         if not len(rows):
             return None
         divisor = len(rows) if self.scale == "mean" else np.sqrt(len(rows))
-        return np.asarray(self.vectors[rows].sum(axis=0) / divisor, np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):  # a damaged model's; whoever ranks by it tells
+            return np.asarray(self.vectors[rows].sum(axis=0) / divisor, np.float32)
 
     def _rows(self, word: str) -> tuple[np.ndarray, float]:
         """Return the rows of a word's n-grams that are known, and what share of all they are."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -10,8 +10,10 @@ import numpy as np
 
 from embedkit.contracts import History, Run, Trainer
 from embedkit.corpus import Corpus
+from embedkit.corpus.workdir import WorkFolder
 from embedkit.embeddings import Embeddings
 from embedkit.errors import EmbedkitError, OptionError, SourceError
+from embedkit.evaluation.kept_best import Standing, packed, unpacked
 from embedkit.evaluation.validation import Measure, Validation, word_score
 from embedkit.options import describe
 
@@ -77,10 +79,18 @@ class EarlyStopping:
                 "--early-stopping out, or choose a trainer with --epochs, such as als."
             )
 
-    def train(self, corpus: Corpus, learn: Learn, run: Run, epochs: int | None) -> Embeddings:
+    def train(
+        self, corpus: Corpus, learn: Learn, run: Run, epochs: int | None, retraining: Run | None = None
+    ) -> Embeddings:
         """Learn at most `epochs` epochs (None: the trainer's own) and return the vectors of the best one.
 
-        Queries get the whole histories, the part that was held out included.
+        Queries get the whole histories, the part that was held out included. States that `run` keeps hold the best
+        epoch so far too.
+
+        Parameters
+        ----------
+        retraining
+            What learning again is told, which keeps no states; `run` where None.
 
         Raises
         ------
@@ -95,11 +105,15 @@ class EarlyStopping:
         run.say(f"Best epoch {watch.best_epoch} of {watch.epoch}: {self.metric} {watch.value:.4f}.")
         if self.retrain:
             run.say(f"Learning again from everything, for {_epochs(watch.best_epoch)}.")
-            model = learn(corpus, run, watch.best_epoch)
+            model = learn(corpus, retraining or run, watch.best_epoch)
         else:
             model = with_histories(watch.best, corpus) if self.holds_out else watch.best
             self._tell(corpus, train, model, watch, run)
         return model.with_config(early_stopping=self._noted(watch))
+
+    def settings(self) -> dict[str, str | int]:
+        """Return what must be the same for a training to go on, by the names of the flags."""
+        return {"early_stopping": self.metric, "patience": self.patience, "validation": str(self.validation)}
 
     def _prepared(self, corpus: Corpus, run: Run) -> tuple[Corpus, Callable[[float, Embeddings], float]]:
         """Return what to learn from, and what measures a loss and a model: the greater the better."""
@@ -139,12 +153,11 @@ class _Watch(Run):
     def __init__(
         self, run: Run, measure: Callable[[float, Embeddings], float], stopping: EarlyStopping, epochs: int | None
     ) -> None:
-        super().__init__(work_dir=run.work_dir, start=run.start, state=run.state, engine=run.engine)
+        super().__init__(work_dir=run.work_dir, start=run.start, state=run.state, engine=run.engine, drift=run.drift)
         self._run, self._measure, self._stopping, self._epochs = run, measure, stopping, epochs
-        self._since = 0
-        self.epoch, self.best_epoch = 0, 0
-        self.value = float("nan")
-        self.best: Embeddings | None = None
+        self._folder = WorkFolder(run.work_dir)
+        standing, self.best = unpacked(run.state, self._folder.path)
+        self.epoch, self.best_epoch, self.value, self._since = standing
 
     def say(self, message: str) -> None:
         self._run.say(message)
@@ -166,6 +179,17 @@ class _Watch(Run):
         self._run.say(f"Epoch {number}: {self._stopping.metric} {value:.4f}{', best so far' * better}")
         goes_on = self._run.epoch_done(loss, self._kept or snapshot)
         return goes_on and self._since < self._stopping.patience
+
+    def wants_state(self) -> bool:
+        return self._run.wants_state()
+
+    def keep_state(self, state: Callable[[], Mapping[str, np.ndarray]], *, epoch_over: bool = False) -> None:
+        def both() -> dict[str, np.ndarray]:
+            standing = Standing(self.epoch, self.best_epoch, self.value, self._since)
+            return {**state(), **packed(standing, self.best, self._folder.path)}
+
+        self.state = None  # gone on from by now; see `Keeper.keep_state`
+        self._run.keep_state(both, epoch_over=epoch_over)
 
     @property
     def _kept(self) -> Callable[[], Embeddings] | None:

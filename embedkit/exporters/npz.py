@@ -23,6 +23,7 @@ class Npz(Exporter):
     """NumPy's .npz: arrays `tokens`, `vectors`, `labels`, `counts`; numpy.load reads it without pickles."""
 
     name = "npz"
+    endings = (".npz",)
     keeps = frozenset({"labels", "counts"})
 
     def write(self, embeddings: Embeddings, target: str, options: Any) -> None:

@@ -28,6 +28,7 @@ class Parquet(Exporter):
     """Parquet: columns `token` (of keys `key`), `vector`, `label`, `count`, for DuckDB, pandas, polars, Spark."""
 
     name = "parquet"
+    endings = (".parquet", ".pq")
     Options = Options
     keeps = frozenset({"labels", "counts"})
 

@@ -73,12 +73,14 @@ class Word2vecText(_Text):
     """word2vec's text, as gensim writes it: a line `tokens numbers`, then a token a line."""
 
     name = "word2vec"
+    endings = (".txt", ".vec", ".w2v", ".word2vec")
 
 
 class Glove(_Text):
     """GloVe's text: a token a line, without a first line that tells how many."""
 
     name = "glove"
+    endings = (".txt", ".glove")
     header = False
 
 
@@ -86,6 +88,7 @@ class FastTextVec(_Text):
     """fastText's .vec: word2vec's text, as `-pretrainedVectors` takes it."""
 
     name = "vec"
+    endings = (".vec",)
 
 
 def _refuse_what_looks_like_a_header(names: Names, width: int) -> None:

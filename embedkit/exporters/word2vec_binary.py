@@ -19,6 +19,7 @@ class Word2vecBinary(Exporter):
     """word2vec's binary file, as gensim and fastText's tools read it; small, and to the bit."""
 
     name = "word2vec-binary"
+    endings = (".bin",)
     Options = BlanksOptions
 
     def write(self, embeddings: Embeddings, target: str, options: Any) -> None:

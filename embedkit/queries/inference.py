@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 _NUMBERS = 1 << 22  # logits at once: 16 MiB
 _SETTLED = 1e-4
+_MOST_EPOCHS = 10_000
 _MOST_STEPS = 10  # an epoch
 
 
@@ -45,6 +46,8 @@ def infer(history: History, context: QueryContext) -> np.ndarray:
     if not isinstance(settings, dict) or not {"noise", "keep"} <= set(context.arrays):
         raise EmbedkitError("this model lacks what 'doc2vec' infers vectors by; train it again with --trainer doc2vec.")
     noise, keep = np.asarray(context.context_vectors)[context.arrays["noise"]], context.arrays["keep"]
+    if not len(noise) or not 0 < int(settings["epochs"]) <= _MOST_EPOCHS:
+        raise EmbedkitError("this model is damaged: it has no noise, or too many epochs; copy or train it again.")
     found = np.zeros((len(history), context.vectors.shape[1]), np.float32)
     lengths = np.diff(history.indptr)
     # Histories of about the same length together, as the longest says how many steps all take.

@@ -144,7 +144,8 @@ class _Search:
         self.best.ids[rows], self.best.scores[rows] = -1, -np.inf
         self.remained[rows] = 1
         for cells, longest in zip(self._tiers.cells, self._tiers.longest.tolist(), strict=True):
-            beyond_reach = self.best.scores[rows, -1] >= self._lengths[rows] * longest
+            with np.errstate(over="ignore"):  # infinity is out of reach
+                beyond_reach = self.best.scores[rows, -1] >= self._lengths[rows] * longest
             rows = rows[~beyond_reach]
             ids = cells.search(self._queries[rows], min(fetched, len(cells)), effort)
             height = max(1, _PAIRS // ids.shape[1])

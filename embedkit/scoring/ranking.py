@@ -121,7 +121,8 @@ class _Blocks(NamedTuple):
                 items = slice(left, min(left + width, self.n))
                 shape = queries.stop - top, items.stop - left
                 block = memory[: shape[0] * shape[1]].reshape(shape)
-                self.score(queries, items if self.candidates is None else self.candidates[items], block)
+                with np.errstate(over="ignore", invalid="ignore"):  # whoever takes them looks whether they are finite
+                    self.score(queries, items if self.candidates is None else self.candidates[items], block)
                 yield queries, left, block
 
 

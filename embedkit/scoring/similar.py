@@ -31,13 +31,15 @@ def inverse_norms(vectors: np.ndarray) -> np.ndarray:
         extreme = np.flatnonzero(~((squares > _SAFE[0]) & (squares < _SAFE[1])))
         squares[extreme] = np.square(block[extreme].astype(np.float64)).sum(axis=1)
         part = inverse[start : start + len(block)]
-        np.divide(1, np.sqrt(squares), out=part, where=squares > 0, casting="same_kind")
+        with np.errstate(over="ignore"):
+            np.divide(1, np.sqrt(squares), out=part, where=squares > 0, casting="same_kind")
     return inverse
 
 
 def normalized(vectors: np.ndarray) -> np.ndarray:
     """Return `vectors` (n × d) as float32 rows of length 1; rows of zeros stay zeros."""
-    return np.asarray(vectors * inverse_norms(vectors)[:, None], np.float32)
+    with np.errstate(invalid="ignore"):  # infinity times nought, in a damaged model: the scores are not finite then
+        return np.asarray(vectors * inverse_norms(vectors)[:, None], np.float32)
 
 
 def most_similar_built(

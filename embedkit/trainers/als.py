@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from embedkit.contracts import Run, Trainer
-from embedkit.errors import OptionError
+from embedkit.errors import EmbedkitError, OptionError
 from embedkit.options import Between, option
 
 if TYPE_CHECKING:
@@ -79,10 +79,24 @@ class ALS(Trainer):
 
     name = "als"
     resumes = True
+    divides = True
     Options = ALSOptions
 
     def train(self, corpus: Corpus, options: ALSOptions, run: Run) -> Embeddings:
         """Learn vectors of keys (else of sentences) and of tokens; `Factorization` says what is minimised."""
+        if run.engine is not None:
+            from embedkit.trainers.factors import blocks_als
+
+            return blocks_als.learn(corpus, options, run)  # type: ignore[arg-type]
         from embedkit.trainers.factors.factorization import learn
 
         return learn(corpus, options, run)
+
+    @classmethod
+    def options_to_grow(cls, start: Embeddings, options: ALSOptions) -> ALSOptions:
+        """Return the options as they are: all histories are learned from again, beginning near their solution."""
+        if start.histories is None:
+            raise EmbedkitError(
+                "als learns from all interactions, and this model keeps none: its sentences were nobody's. Train anew."
+            )
+        return options

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from embedkit.contracts import Run, Trainer
 from embedkit.options import Between, option
-from embedkit.trainers.skipgram import Word2VecOptions
+from embedkit.trainers.skipgram import Word2VecOptions, word2vec_options_to_grow
 
 if TYPE_CHECKING:
     from embedkit.corpus import Corpus
@@ -26,6 +26,7 @@ class CBOW(Trainer):
 
     name = "cbow"
     resumes = True
+    divides = True
     Options = CBOWOptions
 
     def train(self, corpus: Corpus, options: Word2VecOptions, run: Run) -> Embeddings:
@@ -34,6 +35,15 @@ class CBOW(Trainer):
         The gradient is the loss's own, which gives each context its part of the mean's (Irsoy et al. 2020,
         arXiv 2012.15332); word2vec and gensim give each the whole, hence their smaller learning rate.
         """
+        if run.engine is not None:
+            from embedkit.trainers.sampling import averaging
+
+            return averaging.learn(corpus, options, run, "cbow")  # type: ignore[arg-type]
         from embedkit.trainers.sampling.word2vec import learn
 
         return learn(corpus, options, run, "cbow")
+
+    @classmethod
+    def options_to_grow(cls, start: Embeddings, options: Word2VecOptions) -> Word2VecOptions:
+        """See `word2vec_options_to_grow`."""
+        return word2vec_options_to_grow(start, options)

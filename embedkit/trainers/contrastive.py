@@ -91,3 +91,8 @@ class Contrastive(Trainer):
         from embedkit.trainers.contrast.contrastive_learning import learn
 
         return learn(corpus, options, run)
+
+    @classmethod
+    def options_to_grow(cls, start: Embeddings, options: ContrastiveOptions) -> ContrastiveOptions:
+        """Return the options as they are."""
+        return options

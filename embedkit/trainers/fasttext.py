@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from embedkit.contracts import Run, Trainer
-from embedkit.errors import OptionError
+from embedkit.errors import EmbedkitError, OptionError
 from embedkit.options import option
 from embedkit.trainers.skipgram import NegativeSamplingOptions
 
@@ -68,3 +68,10 @@ class FastText(Trainer):
         from embedkit.trainers.sampling.fasttext_learning import learn
 
         return learn(corpus, options, run)
+
+    @classmethod
+    def options_to_grow(cls, start: Embeddings, options: FastTextOptions) -> FastTextOptions:
+        """Return the options as they are; a model without the vectors of its n-grams is refused."""
+        if start.subwords is None or start.subwords.buckets is None or start.context_vectors is None:
+            raise EmbedkitError("the model lacks the vectors of its n-grams or contexts; train anew.")
+        return options

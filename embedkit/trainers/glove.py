@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from embedkit.contracts import Run, Trainer
+from embedkit.errors import EmbedkitError
 from embedkit.options import Between, option
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class GloVe(Trainer):
 
     name = "glove"
     resumes = True
+    divides = True
     Options = GloVeOptions
 
     def train(self, corpus: Corpus, options: GloVeOptions, run: Run) -> Embeddings:
@@ -64,3 +66,10 @@ class GloVe(Trainer):
         from embedkit.trainers.counting.glove_learning import learn
 
         return learn(corpus, options, run)
+
+    @classmethod
+    def options_to_grow(cls, start: Embeddings, options: GloVeOptions) -> GloVeOptions:
+        """Refuse."""
+        raise EmbedkitError(
+            "glove learns from counts over all data, which the model does not keep; train anew on all of it."
+        )

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from embedkit.contracts import Run, Trainer
-from embedkit.errors import OptionError
+from embedkit.errors import EmbedkitError, OptionError
 from embedkit.options import Between, option
 
 if TYPE_CHECKING:
     from embedkit.corpus import Corpus
     from embedkit.embeddings import Embeddings
+
+_EPOCHS_TO_GROW = 10
 
 
 @dataclass(frozen=True)
@@ -68,12 +70,44 @@ class Word2VecOptions(NegativeSamplingOptions):
         1, "With the loss 'softmax': pairs whose mean gradient makes an update; 'all' for one update an epoch.",
         minimum=1, maximum=1_000_000_000,
     )  # fmt: skip
+    reproducible: bool = option(
+        False, "Give the same bits with any number of workers; takes about half as long again, or more, as a race."
+    )
 
     def __post_init__(self) -> None:
         """Check what concerns two options at once."""
         super().__post_init__()
+        if self.reproducible and self.loss == "hierarchical-softmax":
+            raise OptionError(
+                "reproducible",
+                "does not go with loss 'hierarchical-softmax'; leave it out and take --workers 1, which gives the same "
+                "bits too, or take --loss negative-sampling.",
+            )
         if self.batch_size != 1 and self.loss != "softmax":
             raise OptionError("batch_size", f"is an option of loss 'softmax' alone; {self.loss!r} has no batches.")
+
+    @property
+    def reach(self) -> int:
+        """How many contexts a token can have on each side."""
+        return self.max_contexts if self.window == "sentence" else int(self.window)
+
+
+def word2vec_options_to_grow(start: Embeddings, options: Word2VecOptions) -> Word2VecOptions:
+    """Return the options to grow skip-gram's or CBOW's vectors with, which are as they were.
+
+    Raises
+    ------
+    EmbedkitError
+        If their output vectors are not in the model, or nobody's.
+    """
+    if options.loss == "hierarchical-softmax":
+        raise EmbedkitError(
+            "hierarchical softmax learns vectors of the nodes of a tree, which grows another way with new counts: "
+            "train anew, or a model to be updated with --loss negative-sampling."
+        )
+    if start.context_vectors is None:
+        raise EmbedkitError("the model has no context vectors, from which learning could go on; train anew.")
+    return options
 
 
 class SkipGram(Trainer):
@@ -81,10 +115,21 @@ class SkipGram(Trainer):
 
     name = "skipgram"
     resumes = True
+    divides = True
     Options = Word2VecOptions
 
     def train(self, corpus: Corpus, options: Word2VecOptions, run: Run) -> Embeddings:
         """Learn from pairs of token and context (Mikolov et al. 2013, arXiv 1310.4546)."""
+        if run.engine is not None:
+            from embedkit.trainers.sampling import averaging
+
+            return averaging.learn(corpus, options, run, "skipgram")  # type: ignore[arg-type]
         from embedkit.trainers.sampling.word2vec import learn
 
         return learn(corpus, options, run, "skipgram")
+
+    @classmethod
+    def options_to_grow(cls, start: Embeddings, options: Word2VecOptions) -> Word2VecOptions:
+        """Return them with at most ten epochs, as most is learned already; see `word2vec_options_to_grow`."""
+        kept = word2vec_options_to_grow(start, options)
+        return replace(kept, epochs=min(kept.epochs, _EPOCHS_TO_GROW))

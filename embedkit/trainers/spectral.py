@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from embedkit.contracts import Run, Trainer
+from embedkit.errors import EmbedkitError, OptionError
 from embedkit.options import Between, option
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from embedkit.embeddings import Embeddings
 
 
+_ITERATIONS_TO_GROW = 1
 _CHOSEN = " Chosen on held-out interactions where not given."
 
 
@@ -107,14 +109,40 @@ class Spectral(Trainer):
     """Truncated SVD: of the degree-normalised key × token matrix, unknown keys folding in exactly; or of PPMI."""
 
     name = "spectral"
+    divides = True
     Options = SpectralOptions
 
     def train(self, corpus: Corpus, options: SpectralOptions, run: Run) -> Embeddings:
         """Learn from the matrix of keys (of sentences where there are none) and tokens, or of tokens and tokens."""
+        if run.drift < 1:
+            raise OptionError("drift", "is not for spectral, whose vectors are computed anew; leave it out.")
         if options.matrix == "token-token":
             from embedkit.trainers.factors import ppmi
 
             return ppmi.learn(corpus, options, run)
+        if run.engine is not None:
+            from embedkit.trainers.factors import blocks_spectral
+
+            return blocks_spectral.learn(corpus, options, run)  # type: ignore[arg-type]
         from embedkit.trainers.factors.spectral_vectors import learn
 
         return learn(corpus, options, run)
+
+    @classmethod
+    def options_to_grow(cls, start: Embeddings, options: SpectralOptions) -> SpectralOptions:
+        """Return them with fewer iterations, which begin with the singular vectors of before."""
+        if options.matrix == "token-token":
+            raise EmbedkitError(
+                "what occurs near what was counted over all data, and the model keeps no such counts; train anew."
+            )
+        if start.histories is None:
+            raise EmbedkitError(
+                "spectral learns from all interactions, and this model keeps none: its sentences were nobody's. Train "
+                "anew."
+            )
+        if "extended" in start.config:
+            raise EmbedkitError(
+                "the model was extended, and singular vectors are computed anew; update the model of before, then "
+                "extend that."
+            )
+        return replace(options, iterations=min(options.iterations, _ITERATIONS_TO_GROW))

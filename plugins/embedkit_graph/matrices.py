@@ -13,6 +13,7 @@ from embedkit_graph.edges import EdgeCollector, checked_weights
 from embedkit_graph.files import File
 from embedkit_graph.graph import Edges
 from embedkit_graph.lines import LineReader
+from embedkit_graph.mat import MatFile
 
 _FIELDS = ("real", "integer", "pattern")
 _SYMMETRIES = ("general", "symmetric")
@@ -104,17 +105,9 @@ def read_mat(file: File, variable: str | None, weighted: bool | None, notes: lis
     SourceError
         If it is damaged, of version 7.3, or has no square matrix to take.
     """
-    from scipy.io import loadmat, whosmat
-
-    try:
-        chosen = _choose_variable(file, [(n, s, kind) for n, s, kind in whosmat(str(file.path))], variable)
-        matrix = loadmat(str(file.path), variable_names=[chosen])[chosen]
-    except NotImplementedError as error:
-        raise SourceError(f"{file.name} is of MATLAB 7.3 (HDF5); save it with '-v7', or as .mtx.") from error
-    except SourceError:
-        raise
-    except Exception as error:  # SciPy's reader meets damage with errors of every kind
-        raise SourceError(f"{file.name} cannot be read as a MATLAB file: it is damaged or none.") from error
+    with MatFile(file.path, file.name) as mat:
+        chosen = _choose_variable(file, mat.variables, variable)
+        matrix = mat.matrix(chosen)
     notes.append(f"{file.name}: variable {chosen!r}; nodes are row numbers from 0")
     return matrix_edges(matrix, f"{file.name}, {chosen!r}", weighted)
 

@@ -27,7 +27,10 @@ def read_parquet(path: Path, name: str, asked: Asked, collector: EdgeCollector, 
             names = file.schema_arrow.names
             places = _places(name, names, asked, notes)
             for batch in file.iter_batches(_ROWS, columns=sorted({names[i] for i in places if i is not None})):
+                batch.validate(full=True)  # text is taken for UTF-8 unseen
                 _take(name, batch, [None if i is None else names[i] for i in places], collector)
+    except UnicodeDecodeError as error:
+        raise SourceError(f"{name} is damaged: the name of a column is not UTF-8; fetch or save it again.") from error
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0].rstrip(".")
         raise SourceError(f"{name} cannot be read as Parquet: {reason}.") from error

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from embedkit_sessions.temporary import reserve
+
 PART_ROWS = 1 << 20
 
 
@@ -44,7 +46,7 @@ class Rows:
             if column is not None:
                 self.columns[name] = column.dtype
                 with open(self.folder / name, "ab") as file:
-                    column.tofile(file)
+                    file.write(np.ascontiguousarray(column).data)
         self.length += len(block)
 
     def mapped(self) -> Block:
@@ -98,7 +100,7 @@ def _scatter(
     target.folder.mkdir()
     for name, dtype in target.columns.items():
         with open(target.folder / name, "wb") as file:
-            file.truncate(total * dtype.itemsize)
+            reserve(file, total * dtype.itemsize)
     position = starts.copy()
     for block in rows.blocks():
         block.users, block.items = users[block.users], items[block.items]

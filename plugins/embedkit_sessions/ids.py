@@ -6,16 +6,24 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from embedkit import SourceError
+from embedkit import SourceError, check_fits
 
 _MISSING = ["", "nan", "NaN", "\\N"]
+_LOOK_UP_BYTES = 48  # of an id, while others are looked up among them
 _WHOLE = r"^-?[0-9]+\.0+$"
 
 
 class Ids:
-    """The distinct values of a column and their numbers, in the order in which they are first met."""
+    """The distinct values of a column and their numbers, in the order in which they are first met.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    kind
+        What they are, for messages: `users` or `items`.
+    """
+
+    def __init__(self, kind: str = "ids") -> None:
+        self._kind = kind
         self.values = pa.array([], pa.large_string())
 
     def encode(self, column: pa.Array) -> np.ndarray:
@@ -27,6 +35,11 @@ class Ids:
         codes = np.append(known.fill_null(0).to_numpy(zero_copy_only=False), np.int32(-1))
         codes[:-1][new] = len(self.values) + np.arange(np.count_nonzero(new))
         if new.any():
+            check_fits(
+                2 * (self.values.nbytes + local.nbytes) + _LOOK_UP_BYTES * (len(self.values) + len(local)),
+                f"more than the {len(self.values):,} different {self._kind} so far",
+                "read a part of the input",
+            )
             self.values = pa.concat_arrays([self.values, local.filter(pa.array(new))])
         indices = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
         return codes[indices].astype(np.int32, copy=False)

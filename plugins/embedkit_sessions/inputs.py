@@ -49,6 +49,10 @@ class File:
         The Arrow filesystem it lies in; None for this machine's files.
     partition
         Names and values that its folders tell of all its rows (`country=kr`), None for a value that is missing.
+    span
+        The bytes to read of it (start, stop), or None for all.
+    groups
+        The row groups to read of a Parquet file, or None for all.
     """
 
     path: Path
@@ -57,9 +61,15 @@ class File:
     packed: str
     store: Any = None
     partition: tuple[tuple[str, str | None], ...] = ()
+    span: tuple[int, int] | None = None
+    groups: tuple[int, ...] | None = None
 
     def open(self) -> IO[bytes]:
         """Open it for reading, unpacked."""
+        if self.span is not None:
+            from embedkit_sessions.dividing import Limited
+
+            return Limited(self.path, *self.span)  # type: ignore[return-value]
         if self.packed == ".zst":
             return self._native("zstd")
         openers: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}

@@ -18,7 +18,7 @@ from embedkit_sessions.inputs import File, Inputs, text_encoding, transcoded, wr
 if TYPE_CHECKING:
     from embedkit_sessions.source import Options
 
-BLOCK = 1 << 23
+BLOCK = 1 << 22
 _SPACES = b" \t\r\x0b\x0c"
 
 

@@ -73,7 +73,7 @@ class Reader:
         self.folder = folder
         self.findings = findings
         self.dropped, self.notes = findings.dropped, findings.notes
-        self.users, self.items = Ids(), Ids()
+        self.users, self.items = Ids("users"), Ids("items")
         rows = folder / "rows"
         rows.mkdir()
         self.rows = Rows(rows)

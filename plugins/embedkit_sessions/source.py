@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import embedkit
 from embedkit_sessions.findings import Findings
+from embedkit_sessions.temporary import full_disk_told
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,7 @@ class Sessions(embedkit.Source):
         self.notes.clear()
         self._findings = Findings(self.dropped, self.notes)
         read = read_lines if self.options.layout == "lines" else read_sessions
-        with tempfile.TemporaryDirectory(prefix="sessions-", dir=self.work_dir) as folder:
+        with full_disk_told(self.work_dir), self._folder() as folder:
             yield from read(self._opened(), self.options, Path(folder), self._findings)
 
     def labels(self) -> Iterable[tuple[str, str]] | None:
@@ -149,8 +150,22 @@ class Sessions(embedkit.Source):
             return None
         from embedkit_sessions.labels import read_labels
 
-        with tempfile.TemporaryDirectory(prefix="sessions-", dir=self.work_dir) as folder:
+        with full_disk_told(self.work_dir), self._folder() as folder:
             return read_labels(self._opened(), self.options, Path(folder))
+
+    def divided(self, n: int) -> list[embedkit.Source] | None:
+        """Return sources of files, of row groups of Parquet, and of stretches of lines."""
+        from embedkit_sessions.dividing import divide
+
+        _check(self.options)
+        if self.options.min_interactions > 1:
+            raise embedkit.OptionError("min_interactions", "needs all rows of a user at once, which a part has not.")
+        parts = []
+        for inputs in divide(self._opened(), n, self.options.layout, self.options.encoding):
+            part = type(self)(replace(self.options, input=None))
+            part._input = inputs
+            parts.append(part)
+        return list(parts)
 
     @classmethod
     def sample(cls) -> Any:
@@ -158,6 +173,9 @@ class Sessions(embedkit.Source):
         from embedkit_sessions.sample import interactions
 
         return interactions()
+
+    def _folder(self) -> tempfile.TemporaryDirectory[str]:
+        return tempfile.TemporaryDirectory(prefix="sessions-", dir=self.work_dir)
 
     def _opened(self) -> Any:
         """Return what there is to read; standard input is spooled once and read again from there."""

@@ -14,13 +14,15 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from embedkit import SourceError
+from embedkit import SourceError, available_bytes
 from embedkit_sessions import dialects, objects
 from embedkit_sessions.frames import Stream
 from embedkit_sessions.inputs import HEAD, File, text_encoding, transcoded, wrong_encoding
 
 BATCH_ROWS = 1 << 20
-MEMORY = "1GB"
+_FEWEST_ROWS = 1 << 16
+_BYTES_A_ROW = 2000  # of what is free, for a row of a batch
+_MOST_MEMORY, _LEAST_MEMORY, _MEMORY_A_THREAD = 1_000_000_000, 64_000_000, 100_000_000
 _NUMBERS = itertools.count()
 
 
@@ -80,11 +82,12 @@ class Reading:
 
 def connect(folder: Path) -> duckdb.DuckDBPyConnection:
     """Return a database in memory that spills into `folder`, is limited in memory and loads nothing by itself."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    available = available_bytes()
+    memory = _MOST_MEMORY if available is None else min(_MOST_MEMORY, max(_LEAST_MEMORY, available // 4))
     config = {
-        "memory_limit": MEMORY,
-        "threads": str(
-            max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-        ),
+        "memory_limit": f"{memory}B",
+        "threads": str(max(1, min(cores, memory // _MEMORY_A_THREAD))),
         "temp_directory": str(folder / "duckdb"),
         "autoinstall_known_extensions": "false",
         "autoload_known_extensions": "false",
@@ -136,7 +139,7 @@ def open_table(connection: duckdb.DuckDBPyConnection, file: File, folder: Path, 
 
 
 def _opened(connection: duckdb.DuckDBPyConnection, file: File, folder: Path, reading: Reading) -> Table:
-    if file.store is not None:
+    if file.store is not None or file.groups is not None:
         return _stored_parquet(connection, file)
     # A link of our own name: DuckDB would take * and [ in a path for a glob, and its ending for a compression.
     link = folder / f"{next(_NUMBERS)}.link{file.packed}"
@@ -164,12 +167,16 @@ def _rewind(connection: duckdb.DuckDBPyConnection, table: Table) -> None:
 
 
 def _stored_parquet(connection: duckdb.DuckDBPyConnection, file: File) -> Table:
-    """Return a Parquet file in an object store, of which only the columns that are used are fetched."""
+    """Return a Parquet file in an object store, or some row groups of one: only columns that are used are fetched."""
     from pyarrow.dataset import dataset
+
+    from embedkit_sessions.dividing import chosen_groups
 
     relation = f"stored{next(_NUMBERS)}"
     try:
-        connection.register(relation, dataset(str(file.path), filesystem=file.store, format="parquet"))
+        whole = file.groups is None
+        opened = dataset(str(file.path), filesystem=file.store, format="parquet") if whole else chosen_groups(file)
+        connection.register(relation, opened)
     except (pa.ArrowException, OSError) as error:
         raise objects.refused(file.name, error) from None
     return _described(connection, file.name, relation, file)
@@ -195,7 +202,10 @@ def _with_partition(table: Table) -> Table:
 def _text(file: File, link: Path, reading: Reading) -> Table:
     try:
         head = file.head()
-        text = head.decode("utf-8-sig") if len(head) < HEAD else head.rpartition(b"\n")[0].decode("utf-8-sig")
+        end = len(head) if len(head) < HEAD else max(head.rfind(b"\n"), head.rfind(b"\r"))
+        if end < 0:
+            raise SourceError(f"{file.name} is no table: its first line is longer than {HEAD >> 10} KB.")
+        text = head[:end].decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise wrong_encoding(file.name, 1 + head[: error.start].count(b"\n"), "utf-8") from error
     delimiter = reading.delimiter or ("tab" if ".tsv" in file.name.lower() else None)
@@ -244,17 +254,23 @@ def _described(connection: duckdb.DuckDBPyConnection, name: str, relation: str, 
 def stream(
     connection: duckdb.DuckDBPyConnection, table: Table, expressions: dict[str, str]
 ) -> Generator[pa.RecordBatch, None, None]:
-    """Yield the rows in their order, a column an expression, in batches of about a million."""
+    """Yield the rows in their order, a column an expression, in batches of a million at most."""
     select = ", ".join(f"{sql} AS {quoted(name)}" for name, sql in expressions.items())
     try:
         for _ in _filled(connection, table):
-            yield from connection.sql(f"SELECT {select} FROM {table.relation}").to_arrow_reader(BATCH_ROWS)
+            yield from connection.sql(f"SELECT {select} FROM {table.relation}").to_arrow_reader(_rows_of_a_batch())
     except (duckdb.Error, pa.ArrowException, OSError) as error:
         raise explain(error, table.name, table.file) from error
     except RuntimeError as error:
         if "interrupted" not in str(error):
             raise
         raise KeyboardInterrupt from None  # as which DuckDB tells of Ctrl-C
+
+
+def _rows_of_a_batch() -> int:
+    """Return how many rows to read at a time: fewer where memory is short."""
+    available = available_bytes()
+    return BATCH_ROWS if available is None else max(_FEWEST_ROWS, min(BATCH_ROWS, available // _BYTES_A_ROW))
 
 
 def _filled(connection: duckdb.DuckDBPyConnection, table: Table) -> Iterator[None]:

@@ -112,7 +112,8 @@ def times(batch: pa.RecordBatch, units: Counter[str]) -> np.ndarray:
         np.copyto(result, stamps.fill_null(0).to_numpy(zero_copy_only=False), where=given)
     if "number" in names:
         numbers = batch.column(names.index("number")).fill_null(np.nan).to_numpy(zero_copy_only=False)
-        size = np.abs(numbers)
+        bad = np.abs(numbers) > 9.2e21
+        size = np.where(bad, np.nan, np.abs(numbers))
         low = -1.0
         for unit, high, scale in _SCALES:
             chosen = (size > low) & (size < high) if low < 0 else (size >= low) & (size < high)
@@ -120,8 +121,7 @@ def times(batch: pa.RecordBatch, units: Counter[str]) -> np.ndarray:
                 units[unit] += count
                 result[chosen] = np.round(numbers[chosen] * scale).astype(np.int64)
             low = high
-        result[size > 9.2e21] = BAD_TIME
-        result[np.isinf(numbers)] = BAD_TIME
+        result[bad] = BAD_TIME
     return result
 
 

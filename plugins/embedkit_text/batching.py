@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from embedkit_text.files import TextFile
     from embedkit_text.tokenizers import Tokenizer
 
+_LONGEST = 1 << 25  # bytes without a blank or a punctuation mark
+
 
 def make_batches(
     files: Iterable[TextFile],
@@ -86,7 +88,7 @@ def _blocks(
 def _settled(file: TextFile, tokenizer: Tokenizer, encoding: str, size: int) -> Iterator[bytes]:
     """Yield a file's blocks as the tokenizer wants them, or raise for what is no text, naming the line."""
     lines_before = 0
-    for block in _cut(utf8_chunks(file, encoding, size), tokenizer.cuts):
+    for block in _cut(utf8_chunks(file, encoding, size), tokenizer.cuts, file.name):
         nul = block.find(b"\0")
         try:
             settled = tokenizer.settle(block if nul < 0 else block[:nul])
@@ -113,13 +115,19 @@ def _lines(block: bytes) -> int:
     return lines + block.count(b"\r") - block.count(b"\r\n") if b"\r" in block else lines
 
 
-def _cut(chunks: Iterable[bytes], cuts: tuple[tuple[bytes, ...], ...]) -> Iterator[bytes]:
-    """Yield the same bytes, cut only where the tokenizer allows it; what has no such place grows until it has."""
+def _cut(chunks: Iterable[bytes], cuts: tuple[tuple[bytes, ...], ...], name: str) -> Iterator[bytes]:
+    """Yield the same bytes, cut only where the tokenizer allows it; what has no such place grows until it has.
+
+    Where spaces are such places, a stretch without any that is longer than any word is refused.
+    """
     rest: list[bytes] = []
+    parted_by_spaces = any(b" " in group for group in cuts)
     for chunk in chunks:
         end = _last_cut(chunk, cuts)
         if end == 0:
             rest.append(chunk)
+            if parted_by_spaces and sum(map(len, rest)) > _LONGEST:
+                raise embedkit.SourceError(f"{name} is no text: it has {_LONGEST >> 20} MB without a space.")
             continue
         yield b"".join([*rest, memoryview(chunk)[:end]])
         rest = [chunk[end:]]

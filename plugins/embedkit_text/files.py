@@ -55,6 +55,12 @@ class TextFile:
     open: Callable[[], Any]
     on_disk: bool = True
 
+    @classmethod
+    def at(cls, path: str, name: str | None = None) -> TextFile:
+        """Return the file at a path, unpacked as its ending says."""
+        opener = _OPENERS.get(os.path.splitext(path)[1].lower())
+        return cls(name or path, (lambda: opener(path)) if opener else (lambda: io.open(path, "rb")))  # noqa: UP020
+
     def chunks(self, size: int) -> Iterator[Any]:
         """Yield its bytes (or str) in pieces of `size`, the last one shorter.
 
@@ -150,14 +156,14 @@ def _from_path(path: str, dropped: Counter[str], starts: dict[int, int | None]) 
     if path == "-":
         return [_open_file(getattr(sys.stdin, "buffer", sys.stdin), starts, "standard input")]
     if os.path.isdir(path):
-        return [_file(p) for p in _text_files(path, dropped)]
+        return [TextFile.at(p) for p in _text_files(path, dropped)]
     if os.path.lexists(path):
-        return [_file(path)]
+        return [TextFile.at(path)]
     if glob.has_magic(path):
         matches = sorted(p for p in glob.glob(path, recursive=True) if not os.path.isdir(p))
         if not matches:
             raise embedkit.SourceError(f"no file matches {path!r}.")
-        return [_file(p) for p in matches]
+        return [TextFile.at(p) for p in matches]
     if "\n" in path or len(os.path.basename(path)) > 255:
         raise embedkit.SourceError("input is text, not a path: wrap it in io.StringIO(text).")
     raise embedkit.SourceError(f"there is no file {path!r}.{_near(path)}")
@@ -172,9 +178,9 @@ def _near(path: str) -> str:
     return embedkit.did_you_mean(name, names)
 
 
-def _file(path: str) -> TextFile:
-    opener = _OPENERS.get(os.path.splitext(path)[1].lower())
-    return TextFile(path, (lambda: opener(path)) if opener else (lambda: io.open(path, "rb")))  # noqa: UP020
+def is_packed(path: str) -> bool:
+    """Tell whether a file is compressed, by its ending."""
+    return os.path.splitext(path)[1].lower() in _OPENERS
 
 
 def _text_files(folder: str, dropped: Counter[str]) -> list[str]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import embedkit
 
 if TYPE_CHECKING:
+    from embedkit_text.dividing import Stretch
     from embedkit_text.files import TextFile
 
 _BLOCK_SIZE = 1 << 20
@@ -71,6 +73,7 @@ class Text(embedkit.Source):
 
         super().__init__(options)
         self._starts: dict[int, int | None] = {}
+        self._part: list[Stretch] | None = None
         if options.key == "line" and options.sentence == "document":
             raise embedkit.OptionError("key", "'line' goes with --sentence line; a document's key is its 'file'.")
         check_encoding(options.encoding)
@@ -95,7 +98,8 @@ class Text(embedkit.Source):
 
         self.dropped.clear()
         options = self.options
-        files = find_files(options.input, self.dropped, self._starts)
+        files = [stretch.file() for stretch in self._part or ()]
+        files = files or find_files(options.input, self.dropped, self._starts)
         tokenizer = make_tokenizer(options.tokenizer, options.pattern, options.lowercase, options.sentence)
         keys = None if options.key == "none" else Keys(options.key, files)
         batches = make_batches(files, tokenizer, options.encoding, _BLOCK_SIZE, self.dropped, keys)
@@ -105,6 +109,27 @@ class Text(embedkit.Source):
             yield batch
         if not found:
             raise embedkit.SourceError(self._nothing_in(files))
+
+    def divided(self, n: int) -> list[embedkit.Source] | None:
+        """Return sources of whole files, and of stretches of those in UTF-8, cut at line ends.
+
+        A line that is longer than a part is cut between words, unless --pattern sees whole lines; a document is not.
+        """
+        from embedkit_text.dividing import divide
+        from embedkit_text.files import find_files
+
+        options = self.options
+        if options.key == "line":
+            raise embedkit.OptionError("key", "'line' numbers all lines in order, which parts cannot; use 'file'.")
+        files = find_files(options.input, self.dropped, self._starts)
+        whole = options.sentence == "document" or codecs.lookup(options.encoding).name not in ("utf-8", "utf-8-sig")
+        parts = []
+        lines = options.tokenizer in ("regex", "morpheme")
+        for stretches in divide(files, n, whole=whole, lines=lines):
+            part = type(self)(replace(options, input=()))
+            part._part = stretches
+            parts.append(part)
+        return list(parts)
 
     def _nothing_in(self, files: list[TextFile]) -> str:
         where = files[0].name if len(files) == 1 else f"the {len(files)} files"

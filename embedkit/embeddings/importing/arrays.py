@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import io
-import math
-import tokenize
 import zipfile
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO
 
 import numpy as np
 
 from embedkit.embeddings.importing.keys import as_strings, plain_choice, read_keys
+from embedkit.embeddings.importing.npy import Header, map_npy, read_header
 from embedkit.embeddings.importing.request import (
     Request,
     as_matrix,
@@ -26,25 +24,7 @@ from embedkit.errors import ModelError, did_you_mean
 from embedkit.memory import check_fits
 from embedkit.names import Names
 
-_NO_HEADER = (ValueError, TypeError, EOFError, SyntaxError, tokenize.TokenError, RecursionError, MemoryError)
 _DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
-
-
-@dataclass(frozen=True)
-class Header:
-    """What the first bytes of an array in NumPy's format tell, and how many they are."""
-
-    shape: tuple[int, ...]
-    by_columns: bool
-    dtype: np.dtype
-    length: int
-    entry: str = ""
-    """The file of the archive that it is in, if it is in one."""
-
-    @property
-    def size(self) -> int:
-        """How many bytes header and numbers take together."""
-        return self.length + math.prod(self.shape) * self.dtype.itemsize
 
 
 def read_npy(request: Request) -> tuple[Names, np.ndarray]:
@@ -53,11 +33,7 @@ def read_npy(request: Request) -> tuple[Names, np.ndarray]:
     request.without_columns()
     if request.keys is None:
         raise ModelError(f"{path} holds vectors without names: name their tokens, a line a row, with --keys FILE.")
-    with path.open("rb") as file:
-        header = _read_header(file, str(path), path.stat().st_size)
-    check_matrix(header.shape, header.dtype, str(path))
-    order: Literal["F", "C"] = "F" if header.by_columns else "C"
-    mapped = np.memmap(path, header.dtype, "r", header.length, header.shape, order)
+    mapped = map_npy(path, check_matrix)
     tokens = read_keys(request.keys, request.token_column)
     check_agreement(tokens, len(mapped), str(request.keys), str(path))
     return tokens, as_matrix(mapped, str(path), request.say)
@@ -77,32 +53,6 @@ def read_npz(request: Request) -> tuple[Names, np.ndarray]:
         raise ModelError(f"{path} is damaged or no .npz file ({error}); fetch or save it again.") from error
 
 
-def _read_header(file: IO[bytes], what: str, size: int) -> Header:
-    """Read the header of an array of which, with its numbers, there are `size` bytes."""
-    first = file.read(6)
-    if first[:1] == b"\x80":
-        raise ModelError(
-            f"{what} is a pickle, which could run any code, and is not read: save its numbers with numpy.save."
-        )
-    try:
-        version = np.lib.format.read_magic(io.BytesIO(first + file.read(2)))
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, by_columns, dtype = read(file)  # type: ignore[arg-type]
-        if not all(type(length) is int and length >= 0 for length in shape):
-            raise ValueError(f"shape {shape}")
-    except _NO_HEADER as error:
-        raise ModelError(f"{what} is no array of NumPy's, or its header is damaged: save it again.") from error
-    header = Header(shape, by_columns, dtype, file.tell())
-    if dtype.hasobject:
-        raise ModelError(
-            f"{what} holds pickled Python objects, which could run any code, and is not read: "
-            "save numbers as float32, tokens as numpy.array(tokens, dtype=str)."
-        )
-    if header.size > size:
-        raise ModelError(f"{what} is cut short: {size:,} bytes instead of {header.size:,}. Fetch or save it again.")
-    return header
-
-
 def _headers(archive: zipfile.ZipFile, path: Path) -> dict[str, Header]:
     """Return the headers of all arrays that are no Python objects, by name."""
     headers = {}
@@ -118,7 +68,7 @@ def _headers(archive: zipfile.ZipFile, path: Path) -> dict[str, Header]:
 
 def _header_of_any(file: IO[bytes], what: str, size: int) -> Header:
     try:
-        return _read_header(file, what, size)
+        return read_header(file, what, size)
     except ModelError as error:
         if "pickle" not in str(error):
             raise

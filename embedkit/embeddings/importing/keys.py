@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tokenize
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 from embedkit.errors import ModelError
 from embedkit.names import Names
 
+_LAST_CODE = 0x10FFFF  # of Unicode
 _CALLED_SO = {"token", "tokens", "key", "keys"}
 
 
@@ -53,6 +53,10 @@ def as_strings(array: np.ndarray, what: str) -> Names:
     """Return a one-dimensional array of strings or whole numbers as names."""
     if array.ndim != 1 or array.dtype.kind not in "Uiu":
         raise ModelError(f"{what} must be a list of strings, not {array.dtype} of shape {array.shape}.")
+    if array.dtype.kind == "U" and array.dtype.itemsize:
+        codes = np.ascontiguousarray(array).view(array.dtype.byteorder.replace("|", "=") + "u4")
+        if codes.size and (codes.max() > _LAST_CODE or ((codes >= 0xD800) & (codes < 0xE000)).any()):
+            raise ModelError(f"{what} holds what is no character; it is damaged: save it again.")
     return Names.from_strings(array.astype(str).tolist())
 
 
@@ -96,12 +100,9 @@ def _in_order(rows: dict[str, Any], path: Path) -> list[str]:
 
 
 def _of_npy(path: Path) -> Names:
+    from embedkit.embeddings.importing.npy import map_npy
+
     with path.open("rb") as file:
         if file.read(2) == b"PK":
             raise ModelError(f"{path} is an archive (.npz), not one array: save its tokens alone with numpy.save.")
-    try:
-        return as_strings(np.load(path, mmap_mode="r", allow_pickle=False), str(path))
-    except (ValueError, EOFError, OverflowError, tokenize.TokenError) as error:
-        raise ModelError(
-            f"{path} is no array of strings that can be read safely: save it as numpy.array(tokens, dtype=str)."
-        ) from error
+    return as_strings(map_npy(path), str(path))

@@ -104,6 +104,8 @@ def _told(path: Path, form: str) -> Iterator[None]:
         yield
     except pa.ArrowMemoryError:
         raise
+    except UnicodeDecodeError as error:
+        raise ModelError(f"{path} has a column whose name is not UTF-8; save it as UTF-8.") from error
     except pa.ArrowException as error:
         reason = " ".join(str(error).split()).rstrip(".")
         raise ModelError(f"{path} is no {form} file, or is damaged ({reason}); fetch or save it again.") from error
@@ -238,6 +240,7 @@ def _names(columns: list[Any], path: Path, name: str) -> Names:
     if not columns:
         return Names.from_strings([])
     whole = pa.chunked_array([column.cast(pa.large_string()) for column in columns]).combine_chunks()
+    whole.validate(full=True)  # Parquet's readers take text for UTF-8 unseen
     if whole.null_count:
         row = int(np.argmin(whole.is_valid().to_numpy(zero_copy_only=False))) + 1
         raise ModelError(f"row {row:,} of {path} has no {name!r}; each vector needs a token.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,13 +14,17 @@ from embedkit.errors import EmbedkitError
 from embedkit.memory import available_bytes, check_fits
 from embedkit.trainers.contrast import kernels_contrastive as kernels
 from embedkit.trainers.contrast.examples import Examples, HeldOutTokens, NextTokens
-from embedkit.trainers.contrast.starting import random_vectors, singular_vectors
+from embedkit.trainers.contrast.starting import grow, random_vectors, singular_vectors
 from embedkit.trainers.contrast.tied_softmax import TiedSoftmax
 from embedkit.trainers.contrastive import ContrastiveOptions
-from embedkit.trainers.factors.seen import check_weights, histories_of
+from embedkit.trainers.factors.seen import check_weights, histories_of, touched_histories_of
+from embedkit.trainers.factors.spectral_vectors import OVERSAMPLING, TABLES
 from embedkit.trainers.machinery.crew import Crew, slices
 from embedkit.trainers.machinery.distributions import alias_table, noise_probabilities
+from embedkit.trainers.machinery.growth import Known, Tether, anchors
+from embedkit.trainers.machinery.needs import of_interactions
 from embedkit.trainers.machinery.racing import warm_up
+from embedkit.trainers.machinery.resuming import losses_of, put_back
 
 _ROWS = 1 << 12
 _LEAST_WITH_OFFSETS = 3  # a single number besides would be 1 or -1 as a unit vector
@@ -66,13 +71,14 @@ class Learning:
     settings: Settings
     examples: Examples
     model: TiedSoftmax
+    tethers: Sequence[Tether] = ()
 
     def epochs(self, run: Run) -> list[float]:
         """Learn, fewer epochs where `run` says so; return the mean loss of each."""
         accept, alias = alias_table(noise_probabilities(self.corpus.counts, self.options.ns_exponent))
         noise = np.empty(self.options.negative, np.int32)
         total = self.settings.epochs * self.examples.total
-        losses: list[float] = [] if run.state is None else self.model.restore(run.state)
+        losses: list[float] = [] if run.state is None else self._restore(run.state)
         before, loss, weight = len(losses) * self.examples.total, 0.0, 0.0
 
         def result() -> Embeddings:
@@ -95,11 +101,18 @@ class Learning:
                     watch(0)
                 if weight == 0:
                     raise EmbedkitError("an epoch drew nothing to predict; raise --held-out or --max-history.")
+                for tether in self.tethers:
+                    tether.pull()
                 losses.append(loss / weight)
                 if not run.epoch_done(losses[-1], result):
                     break
-                run.keep_state(lambda: self.model.state(losses), epoch_over=True)
+                run.keep_state(lambda: {**self.model.state(losses), **anchors(self.tethers)}, epoch_over=True)
         return losses
+
+    def _restore(self, state: Mapping[str, np.ndarray]) -> list[float]:
+        put_back(state, anchors(self.tethers))
+        self.model.restore(state)
+        return losses_of(state, self.settings.epochs)
 
     def embeddings(self, losses: list[float]) -> Embeddings:
         """Return a copy of the vectors; as targets they are unit vectors, the offset behind them."""
@@ -110,6 +123,8 @@ class Learning:
             vectors[rows, : units.shape[1]] = units
             kernels.normalize(units, np.empty(len(units), np.float32))
             targets[rows, : units.shape[1]] = units
+        if not np.isfinite(targets).all():
+            raise EmbedkitError("the vectors grew beyond all bounds; lower --alpha.")
         if self.settings.offsets:
             targets[:, -1] = self.model.offsets * np.float32(self.options.temperature)
         return Embeddings.from_corpus(
@@ -136,23 +151,28 @@ def learn(corpus: Corpus, options: ContrastiveOptions, run: Run) -> Embeddings:
         raise EmbedkitError("there is a single token, so nothing to tell apart; this trainer needs two or more.")
     if options.target is None:
         run.say(f"The target is {settings.target}; --target chooses another.")
-    _check_memory(n_tokens, options, settings)
-    rows = histories_of(corpus)
+    _check_memory(corpus, options, settings)
+    rows = histories_of(corpus) if run.start is None else touched_histories_of(corpus)
     if rows.weights is not None:
         check_weights(rows.weights)
     _compile(rows, run)
     examples = _examples(rows, n_tokens, options, settings)
     with Crew(options.workers, lambda parts: run.progress(0, 0, unit="parts")) as crew:
-        begin = singular_vectors if options.start == "spectral" and len(rows) > 1 else random_vectors
+        singular = options.start == "spectral" and len(rows) > 1 and run.start is None
+        begin = singular_vectors if singular else random_vectors
         table = begin(corpus, options.vector_size - settings.offsets, options.seed, crew)
     chances = examples.chances()
     offsets = np.zeros(n_tokens, np.float32)
     if settings.offsets:
         offsets += options.popularity * np.log(np.maximum(chances, _RAREST / examples.total))
         offsets -= offsets.mean()
+    known = Known.tokens(corpus, run)
+    if run.start is not None:
+        grow(run, known, corpus.counts, options, table, offsets)
     inclusion = _log_inclusion(chances, corpus.counts, options, settings)
     model = TiedSoftmax(table, offsets, inclusion, options.temperature, settings.offsets)
-    learning = Learning(corpus, options, settings, examples, model)
+    tethers = [Tether(array, known.now, run.drift) for array in (table, offsets)]
+    learning = Learning(corpus, options, settings, examples, model, tethers)
     return learning.embeddings(learning.epochs(run))
 
 
@@ -171,18 +191,21 @@ def _log_inclusion(
     return np.log(np.maximum(-np.expm1(missed), 1e-12)).astype(np.float32)
 
 
-def _check_memory(n_tokens: int, options: ContrastiveOptions, settings: Settings) -> None:
+def _check_memory(corpus: Corpus, options: ContrastiveOptions, settings: Settings) -> None:
     """Refuse what does not fit.
 
-    Five tables: vectors, two moments, the result's two; of a batch scores, queries and targets with their gradients.
+    Five tables: vectors, two moments, the result's two; seven while singular vectors are sought to begin with. Of a
+    batch scores, queries and targets with their gradients.
     """
-    size, batch = options.vector_size, settings.batch_size
+    n_tokens, size, batch = len(corpus.tokens), options.vector_size, settings.batch_size
     columns = min(n_tokens, batch + options.negative)
-    scores, a_number = 4 * batch * columns, 20 * n_tokens + 8 * batch + 8 * columns
+    rest, a_number = 4 * batch * columns + of_interactions(corpus), 20 * n_tokens + 8 * batch + 8 * columns
+    if options.start == "spectral":
+        rest, a_number = rest + 4 * TABLES * OVERSAMPLING * n_tokens, a_number + 4 * (TABLES - 4) * n_tokens
     available = available_bytes()
-    fits = 0 if available is None else max(0, available - scores) // a_number
+    fits = 0 if available is None else max(0, available - rest) // a_number
     check_fits(
-        scores + size * a_number,
+        rest + size * a_number,
         f"learning vectors of {n_tokens:,} tokens × {size:,} in batches of {batch:,}",
         f"a --vector-size of {fits:,} would fit" if fits else "lower --batch-size or --negative",
     )

@@ -10,6 +10,7 @@ import numpy as np
 
 from embedkit.trainers.contrast import kernels_contrastive as kernels
 from embedkit.trainers.machinery.crew import Crew, slices
+from embedkit.trainers.machinery.resuming import check_within, put_back
 
 _BETAS = 0.9, 0.999
 _EPSILON = 1e-8
@@ -96,12 +97,14 @@ class TiedSoftmax:
         """Return all that goes on from epoch to epoch."""
         return {"losses": np.array(losses), "steps": np.array([self._steps]), **self._carried()}
 
-    def restore(self, state: Mapping[str, np.ndarray]) -> list[float]:
-        """Go on from such a state; return its losses."""
-        self._steps = int(state["steps"][0])
-        for name, array in self._carried().items():
-            array[...] = state[name]
-        return [float(loss) for loss in state["losses"]]
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        """Go on from such a state."""
+        steps = np.zeros(1, np.int64)
+        put_back(state, {"steps": steps, **self._carried()})
+        check_within("steps", steps, 0, 1 << 53)
+        for _, squares in (self._moments, self._moments_of_offsets):
+            check_within("means of squares", squares, 0, 1 << 60)
+        self._steps = int(steps[0])
 
     def _carried(self) -> dict[str, np.ndarray]:
         (first, second), (first_of_offsets, second_of_offsets) = self._moments, self._moments_of_offsets

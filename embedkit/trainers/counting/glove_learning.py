@@ -13,21 +13,24 @@ from embedkit.contracts import Run
 from embedkit.corpus import Corpus
 from embedkit.corpus.columns import Column
 from embedkit.corpus.cooccurrence import Cooccurrences, count_cooccurrences
-from embedkit.corpus.workdir import WorkFolder
+from embedkit.corpus.workdir import WorkFolder, check_room
 from embedkit.embeddings import Embeddings
 from embedkit.errors import EmbedkitError
 from embedkit.memory import available_bytes, check_fits
 from embedkit.trainers.counting import kernels_glove, tournament
 from embedkit.trainers.counting.kernels_glove import ROWS_A_TOKEN
 from embedkit.trainers.glove import GloVeOptions
+from embedkit.trainers.machinery.counting_parts import count_parts
 from embedkit.trainers.machinery.crew import Crew
 from embedkit.trainers.machinery.kernels_tiles import LANES
 from embedkit.trainers.machinery.racing import warm_up
+from embedkit.trainers.machinery.resuming import losses_of, put_back
 from embedkit.trainers.machinery.tables import empty_table, padded
 
 _ENTRIES_A_BLOCK = 1 << 14
 _MOST_PARTS = 256
 _PARTS_AT_ONCE = 4
+_BYTES_AN_ENTRY = 32  # of a pair, its target and logarithm, and a copy of them
 _ROWS = 1 << 10
 _RARER = 10  # unmet pairs count as having met so many times more rarely than the rarest
 
@@ -114,6 +117,13 @@ class Blocks:
         """Sort, a part of the vocabulary at a time; the order within blocks is drawn."""
         bounds = tournament.bounds(counts.indptr, _n_parts(len(counts)))
         folder = WorkFolder(work_dir)
+        largest = int(np.diff(counts.indptr[bounds]).max())
+        check_fits(
+            _PARTS_AT_ONCE * _BYTES_AN_ENTRY * largest,
+            f"sorting {len(counts):,} counts",
+            "fewer tokens by a higher --min-count would fit",
+        )
+        check_room(folder.path.parent, _BYTES_AN_ENTRY * len(counts) // 4, f"{len(counts):,} counts in order")
         columns = Column(folder.path / "pairs", np.int32), Column(folder.path / "targets", np.float32)
         ends = np.zeros((len(bounds) - 1, len(bounds)), np.int64)
 
@@ -162,9 +172,7 @@ def learn(corpus: Corpus, options: GloVeOptions, run: Run) -> Embeddings:
     _check_memory(len(corpus.tokens), options.vector_size)
     with Crew(options.workers) as crew:
         warm_up(lambda: _compile(options, run), run)
-        counts = count_cooccurrences(
-            corpus, options.window, options.distance_weighting, crew, work_dir=run.work_dir, told=_counted(run)
-        )
+        counts = _counts(corpus, options, run, crew)
         blocks = Blocks.of(counts, options, crew, run.work_dir)
         del counts
     table = Table(len(corpus.tokens), options)
@@ -175,8 +183,8 @@ def learn(corpus: Corpus, options: GloVeOptions, run: Run) -> Embeddings:
 
     rounds = blocks.rounds()
     if run.state is not None:
-        losses[:] = run.state["losses"].tolist()
-        table.rows[...] = run.state["table"]
+        losses[:] = losses_of(run.state, options.epochs)
+        put_back(run.state, {"table": table.rows})
     with Crew(options.workers, _progress(run, sum(map(len, rounds)), options.epochs, losses, snapshot)) as crew:
         for number in range(len(losses), options.epochs):
             rng = np.random.default_rng([options.seed, number])
@@ -188,6 +196,16 @@ def learn(corpus: Corpus, options: GloVeOptions, run: Run) -> Embeddings:
                 break
             run.keep_state(lambda: {"losses": np.array(losses), "table": table.rows}, epoch_over=True)
     return snapshot()
+
+
+def _counts(corpus: Corpus, options: GloVeOptions, run: Run, crew: Crew) -> Cooccurrences:
+    how = options.window, options.distance_weighting
+    if run.engine is None:
+        return count_cooccurrences(corpus, *how, crew, work_dir=run.work_dir, told=_counted(run))
+    counts = count_parts(corpus, *how, options.workers, run)  # type: ignore[arg-type]  # in partitions
+    if not len(counts):
+        raise EmbedkitError("every sentence has a single token, so nothing occurs together; check how they are split.")
+    return counts
 
 
 def epoch(

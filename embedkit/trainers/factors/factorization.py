@@ -13,18 +13,22 @@ from embedkit.contracts import History, Run
 from embedkit.corpus import Corpus
 from embedkit.embeddings import Embeddings
 from embedkit.errors import EmbedkitError
+from embedkit.memory import available_bytes, check_fits
 from embedkit.trainers.als import ALSOptions
 from embedkit.trainers.factors import kernels_als
 from embedkit.trainers.factors.seen import rows_of
 from embedkit.trainers.machinery.crew import Crew
+from embedkit.trainers.machinery.growth import Known, Tether, anchors
+from embedkit.trainers.machinery.needs import n_rows, of_interactions
 from embedkit.trainers.machinery.racing import warm_up
+from embedkit.trainers.machinery.resuming import losses_of, put_back
 
 _SCALE = 0.1  # standard deviation of a vector's length at the start, as in arXiv 2110.14037
 _COST_OF_A_PART = 1 << 20  # numbers of a part's rows and of its entries' vectors: 4 MiB
 _WORTH_GATHERING = 1 << 22
 _TOLERANCE = 1e-5  # of the right-hand side: about what float32 can tell
 _MOST_STEPS = 200
-_UNTIL_SOLVED = (_MOST_STEPS, _TOLERANCE)
+UNTIL_SOLVED = (_MOST_STEPS, _TOLERANCE)
 
 
 @dataclass(frozen=True)
@@ -119,27 +123,35 @@ class Factorization:
         """Begin with small random token vectors, and none for keys."""
         explicit = options.loss == "explicit"
         alpha = 0.0 if explicit else options.unobserved_weight
-        met = _turned(seen, n_tokens)
+        met = turned(seen, n_tokens)
+        start = cls.first_tokens(n_tokens, options)
+        width = start.shape[1]
+        return cls(
+            Side(seen, penalty_of(seen, n_tokens, alpha, options), np.zeros((len(seen), width), np.float32)),
+            Side(met, penalty_of(met, len(seen), alpha, options), start),
+            explicit,
+            alpha,
+            float(np.mean(seen.weights, dtype=np.float64)) if explicit and seen.weights is not None else 0.0,
+        )
+
+    @staticmethod
+    def first_tokens(n_tokens: int, options: ALSOptions) -> np.ndarray:
+        """Return the small random vectors that tokens begin with."""
+        explicit = options.loss == "explicit"
         width = options.vector_size - explicit
         rng = np.random.default_rng(options.seed)
         start = rng.standard_normal((n_tokens, width), np.float32) * np.float32(_SCALE / np.sqrt(width))
         if explicit:
             start[:, -1] = 0
-        return cls(
-            Side(seen, _penalty(seen, n_tokens, alpha, options), np.zeros((len(seen), width), np.float32)),
-            Side(met, _penalty(met, len(seen), alpha, options), start),
-            explicit,
-            alpha,
-            float(np.mean(seen.weights, dtype=np.float64)) if explicit and seen.weights is not None else 0.0,
-        )
+        return start
 
     def solve(self, side: Side, other: Side, how: tuple[int, float], crew: Crew) -> float:
         """Improve one side's vectors by at most so many steps, or until within a tolerance; the other side's stay.
 
         Returns the part of the loss that this side has a say in: all but the other side's penalty.
         """
-        equations = self._equations(side, other)
-        gramian = (self.alpha * _gramian(other.factors)).astype(np.float32)
+        equations = self.equations(side, other)
+        gramian = (self.alpha * gramian_of(other.factors)).astype(np.float32)
 
         def work(rows: slice) -> float:
             x, penalty = side.factors[rows], side.penalty[rows]
@@ -168,7 +180,7 @@ class Factorization:
         weights = self.keys.weights
         return total / (len(weights) if self.explicit else float(np.sum(weights, dtype=np.float64)))
 
-    def _equations(self, side: Side, other: Side) -> Equations:
+    def equations(self, side: Side, other: Side) -> Equations:
         """Return what one side's vectors are to fulfil, given the other's."""
         if not self.explicit:
             return Equations(side.entries, side.weights, np.ones_like(side.weights), other.factors)
@@ -189,23 +201,27 @@ def learn(corpus: Corpus, options: ALSOptions, run: Run) -> Embeddings:
     """
     if options.loss == "explicit" and corpus.weights is None:
         raise EmbedkitError("--loss explicit predicts ratings, and there are none; name them with --weight-column.")
+    _check_memory(corpus, options)
     seen = rows_of(corpus, "mean" if options.loss == "explicit" else options.weighting)
     model = Factorization.of(seen, len(corpus.tokens), options)
     _compile(model, run)
+    tether = _grow(model, corpus, run)
     losses: list[float] = []
 
     def result() -> Embeddings:
         return _embeddings(corpus, model, options, list(losses))
 
     def state() -> dict[str, np.ndarray]:
-        return {"losses": np.array(losses), "keys": model.keys.factors, "tokens": model.tokens.factors}
+        factors = {"keys": model.keys.factors, "tokens": model.tokens.factors}
+        return {"losses": np.array(losses), **factors, **anchors([tether])}
 
     if run.state is not None:
-        losses[:] = run.state["losses"].tolist()
-        model.keys.factors[...], model.tokens.factors[...] = run.state["keys"], run.state["tokens"]
+        put_back(run.state, {name: array for name, array in state().items() if name != "losses"})
+        losses[:] = losses_of(run.state, options.epochs)
     with Crew(options.workers, _progress(run, model, options.epochs, result)) as crew:
         for _ in range(len(losses), options.epochs):
             losses.append(model.epoch(options.solver_steps, crew))
+            tether.pull()
             if not np.isfinite(losses[-1]):
                 raise EmbedkitError("the vectors grew beyond all bounds; raise --regularization.")
             if not run.epoch_done(losses[-1], result):
@@ -214,47 +230,76 @@ def learn(corpus: Corpus, options: ALSOptions, run: Run) -> Embeddings:
     return result()
 
 
+def _grow(model: Factorization, corpus: Corpus, run: Run) -> Tether:
+    """Begin with the factors of `run.start`, if any, and return what holds those of tokens back."""
+    tokens = Known.tokens(corpus, run)
+    if run.start is not None:
+        width = model.tokens.factors.shape[1]
+        if run.start.key_vectors is not None and corpus.keys is not None:
+            keys = Known.of(corpus.keys, run.start.keys)
+            keys.put(model.keys.factors, run.start.key_vectors[:, :width])
+        tokens.put(model.tokens.factors, run.start.vectors[:, :width])
+        if model.explicit:
+            model.tokens.factors[tokens.now, -1] = run.start.targets[tokens.before, -1] - np.float32(model.mean)
+    return Tether(model.tokens.factors, tokens.now, run.drift)
+
+
+def _check_memory(corpus: Corpus, options: ALSOptions) -> None:
+    """Refuse vectors that do not fit: those of keys and tokens twice, and once more with their offsets."""
+    n_tokens, n_keys, rest = len(corpus.tokens), n_rows(corpus), of_interactions(corpus)
+    a_number = 4 * (4 * n_tokens + 3 * n_keys if options.loss == "explicit" else 2 * (n_tokens + n_keys))
+    available = available_bytes()
+    fits = 0 if available is None else max(0, available - rest) // a_number
+    check_fits(
+        a_number * options.vector_size + rest,
+        f"vectors of {n_tokens:,} tokens and {n_keys:,} rows × {options.vector_size:,} from {corpus.n_tokens:,} "
+        "interactions",
+        f"a --vector-size of {fits:,} would fit" if fits else "take fewer interactions",
+    )
+
+
 def _embeddings(corpus: Corpus, model: Factorization, options: ALSOptions, losses: list[float]) -> Embeddings:
     """Return a copy of the vectors; those of keys are solved to the end, so that folding in gives the same."""
     tokens = replace(model.tokens, factors=model.tokens.factors.copy())
     keys = replace(model.keys, factors=model.keys.factors.copy())
     with Crew(options.workers) as crew:
-        model.solve(keys, tokens, _UNTIL_SOLVED, crew)
+        model.solve(keys, tokens, UNTIL_SOLVED, crew)
     vectors, context_vectors, of_keys = tokens.factors, tokens.factors, keys.factors
     if model.explicit:
-        vectors, context_vectors, of_keys = _with_offsets(model, tokens.factors, keys.factors)
+        vectors, context_vectors, of_keys = with_offsets(model.mean, tokens.factors, keys.factors)
     return Embeddings.from_corpus(
         corpus,
         vectors,
         context_vectors=context_vectors if model.explicit else None,
         key_vectors=None if corpus.keys is None else of_keys[: len(corpus.keys)],
         query="ridge",
-        arrays={} if model.explicit else {"gramian": _gramian(tokens.factors)},
-        config={"fold_in": _fold_in(model, options)},
+        arrays={} if model.explicit else {"gramian": gramian_of(tokens.factors)},
+        config={"fold_in": fold_in(model.alpha, float(model.keys.weights.max()), options)},
         losses=losses,
     )
 
 
-def _with_offsets(model: Factorization, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def with_offsets(mean: float, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return vectors y 0 0, context vectors y 1 c+m and key vectors x b 1, whose products are ratings."""
     zeros, ones = (np.full((len(y), 1), number, np.float32) for number in (0, 1))
     vectors = np.hstack((y[:, :-1], zeros, zeros))
-    context_vectors = np.hstack((y[:, :-1], ones, y[:, -1:] + np.float32(model.mean)))
+    context_vectors = np.hstack((y[:, :-1], ones, y[:, -1:] + np.float32(mean)))
     return vectors, context_vectors, np.hstack((x, np.ones((len(x), 1), np.float32)))
 
 
-def _fold_in(model: Factorization, options: ALSOptions) -> dict[str, Any]:
+def fold_in(alpha: float, top_rating: float, options: ALSOptions) -> dict[str, Any]:
+    """Return what is to be known to make a vector of a history."""
     return {
         "loss": options.loss,
         "weighting": options.weighting,
-        "unobserved_weight": model.alpha,
+        "unobserved_weight": alpha,
         "regularization": options.penalty,
         "regularization_exponent": options.regularization_exponent,
-        "top_rating": float(model.keys.weights.max()),
+        "top_rating": top_rating,
     }
 
 
-def _turned(entries: History, n_others: int) -> History:
+def turned(entries: History, n_others: int) -> History:
     """Return the same entries by the other side's rows."""
     order = np.argsort(entries.indices, kind="stable")
     rows = np.repeat(np.arange(len(entries), dtype=np.int32), np.diff(entries.indptr))
@@ -263,7 +308,7 @@ def _turned(entries: History, n_others: int) -> History:
     return History(np.concatenate((np.zeros(1, np.int64), np.cumsum(counts))), rows[order], weights)
 
 
-def _penalty(entries: History, n_others: int, alpha: float, options: ALSOptions) -> np.ndarray:
+def penalty_of(entries: History, n_others: int, alpha: float, options: ALSOptions) -> np.ndarray:
     """Return λ (mass + α n_others)^ν of each row, where mass is the sum of its weights, or its number of ratings."""
     rows = np.repeat(np.arange(len(entries)), np.diff(entries.indptr))
     weights = None if options.loss == "explicit" else entries.weights
@@ -271,7 +316,7 @@ def _penalty(entries: History, n_others: int, alpha: float, options: ALSOptions)
     return (options.penalty * mass**options.regularization_exponent).astype(np.float32)
 
 
-def _gramian(factors: np.ndarray) -> np.ndarray:
+def gramian_of(factors: np.ndarray) -> np.ndarray:
     """Return factorsᵀ factors, float64 (width × width), summed in blocks so that little is lost."""
     blocks = range(0, len(factors), 4096)
     return sum((factors[b : b + 4096].T @ factors[b : b + 4096]).astype(np.float64) for b in blocks)  # type: ignore[return-value]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -39,9 +40,29 @@ class HoldOut:
     targets: list[np.ndarray]
     in_order: bool
 
+    def share(self, n_parts: int) -> HoldOut:
+        """Return one part's share of the rows to be asked, and no rows but these."""
+        asked = self.asked[: _MOST // n_parts]
+        return HoldOut(self.rows.take(asked), np.arange(len(asked)), self.targets[: len(asked)], self.in_order)
 
-def held_out(rows: History, tokens: Names, how: str | None, seed: int) -> HoldOut | None:
-    """Hold out a fifth of the interactions, or return None where too few rows would be asked.
+    @classmethod
+    def joined(cls, shares: Sequence[HoldOut]) -> HoldOut | None:
+        """Return the shares of all parts as one, or None where too few rows would be asked."""
+        if sum(len(share.asked) for share in shares) < _LEAST:
+            return None
+        rows = [share.rows for share in shares]
+        lengths = np.concatenate([np.diff(some.indptr) for some in rows])
+        indptr = np.concatenate((np.zeros(1, np.int64), np.cumsum(lengths)))
+        indices = np.concatenate([some.indices for some in rows])
+        weights = None if rows[0].weights is None else np.concatenate([some.weights for some in rows])  # type: ignore[arg-type, misc]
+        times = None if rows[0].times is None else np.concatenate([some.times for some in rows])  # type: ignore[arg-type, misc]
+        targets = [target for share in shares for target in share.targets]
+        in_order = all(share.in_order for share in shares if len(share.asked))
+        return cls(History(indptr, indices, weights, times), np.arange(len(lengths)), targets, in_order)
+
+
+def held_out(rows: History, tokens: Names, how: str | None, seed: int, least: int = _LEAST) -> HoldOut | None:
+    """Hold out a fifth of the interactions, or return None where fewer than `least` rows would be asked.
 
     Parameters
     ----------
@@ -55,13 +76,13 @@ def held_out(rows: History, tokens: Names, how: str | None, seed: int) -> HoldOu
     """
     in_order = rows.times is not None or not _by_name(rows, tokens, seed)
     if how == "random" or not in_order:
-        return _asked(rows, _drawn(rows, seed), seed, in_order)
+        return _asked(rows, _drawn(rows, seed), seed, in_order, least)
     found = None
     if how in ("by-time", None) and rows.times is not None:
-        found = _asked(rows, _before(rows.times), seed, in_order)
+        found = _asked(rows, _before(rows.times), seed, in_order, least)
     if how == "mixed" or (how is None and rows.times is None):
-        return _asked(rows, _of_either(rows, seed), seed, in_order)
-    return found or _asked(rows, _first(rows), seed, in_order)
+        return _asked(rows, _of_either(rows, seed), seed, in_order, least)
+    return found or _asked(rows, _first(rows), seed, in_order, least)
 
 
 def _before(times: np.ndarray) -> np.ndarray:
@@ -93,7 +114,7 @@ def _of_either(rows: History, seed: int) -> np.ndarray:
     return np.where(odd, _drawn(rows, seed), _first(rows))
 
 
-def _asked(rows: History, kept: np.ndarray, seed: int, in_order: bool) -> HoldOut | None:
+def _asked(rows: History, kept: np.ndarray, seed: int, in_order: bool, least: int) -> HoldOut | None:
     """Return a hold-out that asks a sample of those rows that something new is held out of."""
     ends = np.concatenate((np.zeros(1, np.int64), np.cumsum(kept)))[rows.indptr]
     left = np.diff(ends)
@@ -109,7 +130,7 @@ def _asked(rows: History, kept: np.ndarray, seed: int, in_order: bool) -> HoldOu
             targets.append(new)
         if len(asked) == _MOST:
             break
-    if len(asked) < _LEAST:
+    if len(asked) < least:
         return None
     weights, times = (None if values is None else values[kept] for values in (rows.weights, rows.times))
     return HoldOut(History(ends, rows.indices[kept], weights, times), np.array(asked), targets, in_order)

@@ -24,7 +24,9 @@ from embedkit.errors import EmbedkitError
 from embedkit.memory import available_bytes, check_fits
 from embedkit.trainers.factors import kernels_ppmi
 from embedkit.trainers.factors.subspace import Subspace, gram_product, n_parts
+from embedkit.trainers.machinery.counting_parts import count_parts
 from embedkit.trainers.machinery.crew import Crew, slices
+from embedkit.trainers.machinery.needs import WORKING
 from embedkit.trainers.machinery.racing import warm_up
 from embedkit.trainers.spectral import SpectralOptions
 
@@ -118,14 +120,19 @@ def _squares(matrix: History) -> float:
 
 
 def _counted(corpus: Corpus, options: SpectralOptions, run: Run, crew: Crew) -> tuple[History, WorkFolder]:
-    counts = count_cooccurrences(
-        corpus,
-        options.window,
-        options.distance_weighting,
-        crew,
-        work_dir=run.work_dir,
-        told=lambda done, total: run.progress(done, total, unit="tokens counted"),
-    )
+    how = options.window, options.distance_weighting
+    if run.engine is None:
+        counts = count_cooccurrences(
+            corpus,
+            *how,
+            crew,
+            work_dir=run.work_dir,
+            told=lambda done, total: run.progress(done, total, unit="tokens counted"),
+        )
+    else:
+        counts = count_parts(corpus, *how, options.workers, run)  # type: ignore[arg-type]  # in partitions
+    if not len(counts):
+        raise EmbedkitError("every sentence has a single token, so nothing occurs together; check how they are split.")
     folder = WorkFolder(run.work_dir)
     return ppmi(counts, options.shift, options.context_smoothing, crew, folder), folder
 
@@ -135,6 +142,7 @@ def _embeddings(
 ) -> Embeddings:
     """Return the vectors that the best singular vectors within a subspace give."""
     values, left = subspace.singular_vectors(size, crew)
+    assert isinstance(subspace.matrix, History)
     right = _contexts(subspace.matrix, values, left, crew)
     powers = np.where(values > 0, np.maximum(values, np.finfo(np.float32).tiny) ** options.eigenvalue_exponent, 0)
     left *= powers.astype(np.float32)
@@ -164,9 +172,9 @@ def _contexts(matrix: History, values: np.ndarray, vectors: np.ndarray, crew: Cr
 
 def _check_memory(n_tokens: int, width: int) -> None:
     available = available_bytes()
-    fits = 0 if available is None else max(0, available // (4 * _TABLES * n_tokens) - _OVERSAMPLING)
+    fits = 0 if available is None else max(0, (available - WORKING) // (4 * _TABLES * n_tokens) - _OVERSAMPLING)
     check_fits(
-        4 * _TABLES * n_tokens * width,
+        4 * _TABLES * n_tokens * width + WORKING,
         f"singular vectors of {n_tokens:,} tokens × {width:,}",
         f"a --vector-size of {fits:,} would fit, or fewer tokens by a higher --min-count",
     )

@@ -55,6 +55,15 @@ def histories_of(corpus: Corpus) -> History:
     return _joined(histories, sentences.take(np.flatnonzero(corpus.sentence_keys < 0)))
 
 
+def touched_histories_of(corpus: Corpus) -> History:
+    """Return those of the rows of `histories_of` that have a sentence in the corpus: all but those of a grown one."""
+    rows = histories_of(corpus)
+    if corpus.keys is None or corpus.sentence_keys is None:
+        return rows
+    owners = np.unique(corpus.sentence_keys)
+    return rows.take(np.concatenate((owners[owners >= 0], np.arange(len(corpus.keys), len(rows)))))
+
+
 def _joined(first: History, second: History) -> History:
     if len(second) == 0:
         return first

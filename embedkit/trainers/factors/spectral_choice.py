@@ -48,15 +48,26 @@ def to_choose(options: SpectralOptions) -> list[str]:
     return [name for name in FIXED if getattr(options, name) is None]
 
 
+def trial_width(n_tokens: int, size: int) -> int:
+    """Return how many directions are looked for to compare options."""
+    return min(min(size, _SIZE) + _OVERSAMPLING, n_tokens)
+
+
 def parts_of_choice(asked: HoldOut, n_tokens: int, size: int, options: SpectralOptions) -> int:
     """Return of how many parts of work a choice consists, about."""
-    width = min(min(size, _SIZE) + _OVERSAMPLING, n_tokens)
+    width = trial_width(n_tokens, size)
     trial = len(_parts(asked, n_tokens)) + n_tokens // 4096 + 1
     return n_parts(n_tokens, width, _ITERATIONS) + _TRIALS * len(to_choose(options)) * trial
 
 
 def choose(
-    asked: HoldOut | None, n_tokens: int, size: int, options: SpectralOptions, crew: Crew, run: Run
+    asked: HoldOut | None,
+    n_tokens: int,
+    size: int,
+    options: SpectralOptions,
+    crew: Crew,
+    run: Run,
+    learned: tuple[Subspace, Standing] | None = None,
 ) -> SpectralOptions:
     """Return the options with every choice made: one after the other takes steps that raise NDCG on what is held out.
 
@@ -66,6 +77,9 @@ def choose(
         What is held out; None where too little could be, so that fixed values are taken.
     size
         How many numbers the vectors will have.
+    learned
+        The directions of what is not held out, of width `trial_width`, and how popular tokens are there; learned from
+        the rows of `asked` where None.
     """
     names = to_choose(options)
     start = _with(options, {name: FIXED[name] for name in names})
@@ -79,7 +93,7 @@ def choose(
         names = [name for name in names if name != "trend"]
     if size == 1:
         names = [name for name in names if name != "prior"]
-    trial = _Trial.of(asked, n_tokens, min(size, _SIZE), options, crew)
+    trial = _Trial.of(asked, n_tokens, min(size, _SIZE), options, crew, learned)
     best = _climb(trial, start, names)
     run.say(
         f"Chosen on {len(asked.asked):,} histories with a part held out: {_told(best, names)} "
@@ -128,14 +142,21 @@ class _Trial:
     known: dict[SpectralOptions, float]
 
     @classmethod
-    def of(cls, asked: HoldOut, n_tokens: int, size: int, options: SpectralOptions, crew: Crew) -> _Trial:
+    def of(
+        cls, asked: HoldOut, n_tokens: int, size: int, options: SpectralOptions, crew: Crew,
+        learned: tuple[Subspace, Standing] | None,
+    ) -> _Trial:  # fmt: skip
         seen = interactions(asked.rows, options.weighting)
-        matrix, _ = normalized(seen, n_tokens, options.key_exponent, options.token_exponent)
-        subspace = Subspace.of(matrix, n_tokens, min(size + _OVERSAMPLING, n_tokens), options.seed, crew)
+        if learned is None:
+            matrix, _ = normalized(seen, n_tokens, options.key_exponent, options.token_exponent)
+            learned = (
+                Subspace.of(matrix, n_tokens, trial_width(n_tokens, size), options.seed, crew),
+                Standing.of(seen, asked.rows, n_tokens, options.trend_window),
+            )
+        subspace, standing = learned
         for _ in range(_ITERATIONS - 1):
             subspace = subspace.sharpened(crew)
         values, singular = subspace.singular_vectors(min(size, n_tokens), crew)
-        standing = Standing.of(seen, asked.rows, n_tokens, options.trend_window)
         return cls(asked, seen, values, singular, standing, crew, {})
 
     def __call__(self, options: SpectralOptions) -> float:

@@ -9,11 +9,48 @@ import numpy as np
 
 from embedkit.contracts import History
 from embedkit.trainers.machinery.crew import Crew, slices
+from embedkit.trainers.machinery.growth import Known
 from embedkit.trainers.spectral import SpectralOptions
 
 _LEAST_LEVERAGE = 1e-9
 _FEW = 0.1  # of an average token's interactions: with fewer, a trend says little
 _ROWS = 4096
+
+
+@dataclass(frozen=True)
+class Popularity:
+    """Sums over histories for each token, float64 (n_tokens).
+
+    Attributes
+    ----------
+    totals
+        The weights of its interactions.
+    usual
+        Its occurrences.
+    recent
+        Its occurrences, each counting the less the more came after it; None where there are no times. Of a part of the
+        histories, drawn by key, those that come after are a share like any other, so that parts add up.
+    """
+
+    totals: np.ndarray
+    usual: np.ndarray
+    recent: np.ndarray | None
+
+    @classmethod
+    def of(cls, seen: History, rows: History, n_tokens: int, window: float) -> Popularity:
+        """Count interactions, and their occurrences in `rows`, which halve in worth over a `window` of all of them."""
+        totals = np.bincount(seen.indices, seen.weights, n_tokens)
+        usual = np.bincount(rows.indices, minlength=n_tokens).astype(np.float64)
+        if rows.times is None:
+            return cls(totals, usual, None)
+        later = len(rows.times) - np.searchsorted(np.sort(rows.times), rows.times, side="right")
+        recent = np.bincount(rows.indices, np.exp2(-later / (window * len(rows.times))), n_tokens)
+        return cls(totals, usual, recent)
+
+    def plus(self, other: Popularity) -> Popularity:
+        """Return the sums over the histories of both."""
+        recent = None if self.recent is None or other.recent is None else self.recent + other.recent
+        return Popularity(self.totals + other.totals, self.usual + other.usual, recent)
 
 
 @dataclass(frozen=True)
@@ -37,13 +74,15 @@ class Standing:
     @classmethod
     def of(cls, seen: History, rows: History, n_tokens: int, window: float) -> Standing:
         """Count interactions, and their occurrences in `rows`, which halve in worth over a `window` of all of them."""
-        totals = np.bincount(seen.indices, seen.weights, n_tokens)
+        return cls.from_sums(Popularity.of(seen, rows, n_tokens, window))
+
+    @classmethod
+    def from_sums(cls, sums: Popularity) -> Standing:
+        """Set sums over all histories in proportion."""
+        totals, usual, recent = sums.totals.copy(), sums.usual, sums.recent
         totals[totals == 0] = totals[totals > 0].min()
-        usual = np.bincount(rows.indices, minlength=n_tokens).astype(np.float64)
-        if rows.times is None:
-            return cls(totals, usual / usual.max(), np.ones(n_tokens))
-        later = len(rows.times) - np.searchsorted(np.sort(rows.times), rows.times, side="right")
-        recent = np.bincount(rows.indices, np.exp2(-later / (window * len(rows.times))), n_tokens)
+        if recent is None:
+            return cls(totals, usual / usual.max(), np.ones(len(totals)))
         trend = (recent / recent.mean() + _FEW) / (usual / usual.mean() + _FEW)
         return cls(totals, recent / recent.max(), trend)
 
@@ -71,6 +110,27 @@ def normalized(seen: History, n_tokens: int, key_exponent: float, token_exponent
     values = seen.weights * scale
     greatest = float(values.max())
     return History(seen.indptr, seen.indices, (values / greatest).astype(np.float32)), greatest
+
+
+def put_directions(
+    block: np.ndarray, known: Known, vectors: np.ndarray, standing: Standing, options: SpectralOptions
+) -> None:
+    """Put the directions of the singular vectors that a model's vectors were made of into a block's first columns.
+
+    Parameters
+    ----------
+    block
+        float32 (n_tokens × width), random; its columns keep their length, about, and new tokens their rows' zeros.
+    vectors
+        float32, those of the tokens of before, as `vectors_of` makes them: V f D^-b. Where a column is 0 throughout, as
+        that of the prior, the random one stays.
+    """
+    size = min(vectors.shape[1], block.shape[1])
+    told = np.array(vectors[known.before, :size]) * (standing.totals[known.now] ** options.token_exponent)[:, None]
+    lengths = np.sqrt(np.einsum("ij,ij->j", told, told))
+    found = np.flatnonzero(lengths)
+    block[:, found] = 0
+    block[known.now[:, None], found] = told[:, found] * (np.sqrt(len(block)) / lengths[found])
 
 
 def vectors_of(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,16 +11,20 @@ from embedkit.contracts import History, Run
 from embedkit.corpus import Corpus
 from embedkit.embeddings import Embeddings
 from embedkit.errors import OptionError
+from embedkit.memory import available_bytes, check_fits
 from embedkit.trainers.factors.holdout import held_out
 from embedkit.trainers.factors.seen import histories_of, rows_of
 from embedkit.trainers.factors.spectral_choice import FIXED, choose, parts_of_choice, to_choose
-from embedkit.trainers.factors.spectral_factors import Standing, normalized, vectors_of
-from embedkit.trainers.factors.subspace import Subspace, gram_product, n_parts
+from embedkit.trainers.factors.spectral_factors import Standing, normalized, put_directions, vectors_of
+from embedkit.trainers.factors.subspace import Subspace, gram_product, n_parts, random_block
 from embedkit.trainers.machinery.crew import Crew
+from embedkit.trainers.machinery.growth import Known
+from embedkit.trainers.machinery.needs import n_rows, of_interactions
 from embedkit.trainers.machinery.racing import warm_up
 from embedkit.trainers.spectral import SpectralOptions
 
-_OVERSAMPLING = 32  # directions besides those wanted, which make these converge sooner
+OVERSAMPLING = 32  # directions besides those wanted, which make these converge sooner
+TABLES = 6  # of n_tokens × (vector_size + OVERSAMPLING) float32, that the search and what is made of it hold at once
 
 
 def learn(corpus: Corpus, options: SpectralOptions, run: Run) -> Embeddings:
@@ -31,8 +35,9 @@ def learn(corpus: Corpus, options: SpectralOptions, run: Run) -> Embeddings:
     EmbedkitError
         If there are fewer than two keys (or sentences) or tokens, or an option asks for what is not there.
     """
+    _check_memory(corpus, options)
     seen = rows_of(corpus, options.weighting)
-    size = _size(options.vector_size, len(seen), len(corpus.tokens), run)
+    size = size_of(options.vector_size, len(seen), len(corpus.tokens), run)
     rows = histories_of(corpus)
     if size == 1 and options.prior:
         raise OptionError("prior", "takes one number of each vector, so it needs a vector_size of 2 or more.")
@@ -43,8 +48,11 @@ def learn(corpus: Corpus, options: SpectralOptions, run: Run) -> Embeddings:
     if how == "random" and not options.trend:
         # Drawn interactions are of any time: what is popular now says no more of them than what always was.
         rows = History(rows.indptr, rows.indices, rows.weights)
+    if run.start is not None:
+        chosen = run.start.config.get("chosen", {})
+        options = replace(options, **{name: chosen[name] for name in FIXED if name in chosen})
     asked = held_out(rows, corpus.tokens, how, options.seed) if to_choose(options) else None
-    width = min(size + _OVERSAMPLING, len(corpus.tokens))
+    width = min(size + OVERSAMPLING, len(corpus.tokens))
     n_main = n_parts(len(corpus.tokens), width, options.iterations)
     n_choice = 0 if asked is None else parts_of_choice(asked, len(corpus.tokens), size, options)
     progress = _Progress(run, n_choice, n_main)
@@ -55,12 +63,28 @@ def learn(corpus: Corpus, options: SpectralOptions, run: Run) -> Embeddings:
         return _learned(task, width, crew, run)
 
 
+def _check_memory(corpus: Corpus, options: SpectralOptions) -> None:
+    n_tokens, rest = len(corpus.tokens), of_interactions(corpus)
+    size = min(options.vector_size, n_tokens, n_rows(corpus))
+    available = available_bytes()
+    fits = 0 if available is None else max(0, (available - rest) // (4 * TABLES * n_tokens) - OVERSAMPLING)
+    check_fits(
+        4 * TABLES * n_tokens * (size + OVERSAMPLING) + rest,
+        f"singular vectors of {n_tokens:,} tokens × {size:,} from {corpus.n_tokens:,} interactions",
+        f"a --vector-size of {fits:,} would fit" if fits else "take fewer interactions",
+    )
+
+
 def _learned(task: Task, width: int, crew: Crew, run: Run) -> Embeddings:
     """Return embeddings of singular vectors that are sharpened until the iterations are over or the run stops."""
     options, n_tokens = task.options, len(task.standing.totals)
     matrix, scale = normalized(task.seen, n_tokens, options.key_exponent, options.token_exponent)
     total = float(np.square(matrix.weights, dtype=np.float64).sum())  # type: ignore[arg-type]
-    subspace = Subspace.of(matrix, n_tokens, width, options.seed, crew)
+    block = random_block(n_tokens, width, options.seed)
+    if run.start is not None:
+        known = Known.tokens(task.corpus, run)
+        put_directions(block, known, run.start.vectors, task.standing, options)
+    subspace = Subspace.spanned_by(matrix, gram_product(matrix, block, crew), crew)
     losses = [max(0.0, 1 - subspace.variance() / total)]
     while run.epoch_done(losses[-1], task.snapshot(subspace, scale, losses)) and len(losses) < options.iterations:
         subspace = subspace.sharpened(crew)
@@ -117,7 +141,8 @@ class Task:
         )
 
 
-def _size(asked: int, n_rows: int, n_tokens: int, run: Run) -> int:
+def size_of(asked: int, n_rows: int, n_tokens: int, run: Run) -> int:
+    """Return how many numbers vectors get; say so where the matrix holds fewer than are asked for."""
     most = min(n_rows, n_tokens)
     if asked > most:
         run.say(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Protocol
 
 import numpy as np
 
@@ -23,6 +24,16 @@ _ROWS = 4096
 _FLOOR = 1e-7  # of the greatest eigenvalue: what float32 cannot tell from nothing
 
 
+class Product(Protocol):
+    """A matrix N that is known by its products alone, such as one in partitions."""
+
+    def gram_product(self, block: np.ndarray) -> np.ndarray:
+        """Return NᵀN block: float32 (n_columns × width)."""
+
+
+Matrix = History | Product
+
+
 @dataclass(frozen=True)
 class Subspace:
     """Directions in the space of columns, and what NᵀN makes of them.
@@ -30,25 +41,25 @@ class Subspace:
     Attributes
     ----------
     matrix
-        N in compressed rows.
+        N in compressed rows, or what knows its products.
     basis
         float32 (n_columns × width), orthonormal columns.
     product
         float32 of that shape: NᵀN basis.
     """
 
-    matrix: History
+    matrix: Matrix
     basis: np.ndarray
     product: np.ndarray
 
     @classmethod
-    def of(cls, matrix: History, n_columns: int, width: int, seed: int, crew: Crew) -> Subspace:
+    def of(cls, matrix: Matrix, n_columns: int, width: int, seed: int, crew: Crew) -> Subspace:
         """Return the span of what NᵀN makes of random directions."""
-        block = np.random.default_rng(seed).standard_normal((n_columns, width), np.float32)
+        block = random_block(n_columns, width, seed)
         return cls.spanned_by(matrix, gram_product(matrix, block, crew), crew)
 
     @classmethod
-    def spanned_by(cls, matrix: History, block: np.ndarray, crew: Crew) -> Subspace:
+    def spanned_by(cls, matrix: Matrix, block: np.ndarray, crew: Crew) -> Subspace:
         """Return the span of a block's columns."""
         basis = orthonormal(orthonormal(block, crew), crew)
         return cls(matrix, basis, gram_product(matrix, basis, crew))
@@ -69,14 +80,21 @@ class Subspace:
         return np.sqrt(np.maximum(squares[::-1][:rank], 0)).astype(np.float32), vectors
 
 
+def random_block(n_columns: int, width: int, seed: int) -> np.ndarray:
+    """Return random directions: float32 (n_columns × width)."""
+    return np.random.default_rng(seed).standard_normal((n_columns, width), np.float32)
+
+
 def n_parts(n_columns: int, width: int, iterations: int) -> int:
     """Return of how many parts a crew's work on a subspace consists: a first product, iterations, singular vectors."""
     products, inner, turns = (len(slices(*by)) for by in ((width, _SLAB), (width, _TILE), (n_columns, _ROWS)))
     return (iterations + 1) * products + (2 * iterations + 1) * (inner + turns)
 
 
-def gram_product(matrix: History, block: np.ndarray, crew: Crew) -> np.ndarray:
+def gram_product(matrix: Matrix, block: np.ndarray, crew: Crew) -> np.ndarray:
     """Return NᵀN block: float32 (n_columns × width)."""
+    if not isinstance(matrix, History):
+        return matrix.gram_product(block)
     calls = max(1, -(-len(matrix.indices) // _ENTRIES_A_CALL))
     inner = np.searchsorted(matrix.indptr, np.linspace(0, len(matrix.indices), calls + 1)[1:-1])
     cuts = [0, *inner.tolist(), len(matrix)]

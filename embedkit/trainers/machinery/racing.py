@@ -19,6 +19,8 @@ import numpy as np
 from embedkit.contracts import Run
 from embedkit.embeddings import Embeddings
 from embedkit.errors import EmbedkitError
+from embedkit.trainers.machinery.growth import Tether, anchors
+from embedkit.trainers.machinery.resuming import check_within, losses_of, put_back
 
 _ALONE_BELOW = 2_000_000
 _LOOK_EVERY = 0.25
@@ -75,6 +77,7 @@ class Part(ABC):
         epochs: int, tokens_a_call: int, read_ahead: int,
     ) -> None:  # fmt: skip
         self._first, self._last = first, last
+        self._n_sentences = len(offsets) - 1
         self._sentence = int(np.searchsorted(offsets, first, side="right")) - 1
         self._state = np.random.SeedSequence([seed, number]).generate_state(2, np.uint64)
         self._pending = np.zeros((3, read_ahead), np.int64)
@@ -104,14 +107,30 @@ class Part(ABC):
 
     def restore(self, state: Mapping[str, np.ndarray]) -> None:
         """Go on from such a state."""
-        self.done, self.loss, self.pairs = int(state["sums"][0]), float(state["sums"][1]), float(state["sums"][2])
+        sums = np.zeros(3)
         carried = {"cursor": self._cursor, "pending": self._pending, "draws": self._state, **self.carried()}
-        for name, array in carried.items():
-            array[...] = state[name]
+        put_back(state, {"sums": sums, **carried})
+        self.done, self.loss, self.pairs = int(sums[0]), float(sums[1]), float(sums[2])
+        position, sentence, filled, centre = self._cursor.tolist()
+        check_within("positions", self._cursor[:1], self._first, self._last)
+        check_within("sentences", np.array([sentence, *self._pending[2, :filled]]), 0, self._n_sentences - 1)
+        check_within("pending tokens", np.array([filled, centre, filled - centre]), 0, self._pending.shape[1])
+        check_within("tokens", self._pending[0, :filled], 0, self.n_different - 1)
+        check_within("places of tokens", self._pending[1, :filled], 0, max(position, self._first))
 
     def carried(self) -> dict[str, np.ndarray]:
         """Return what besides goes on from piece to piece, to be changed in its place."""
         return {}
+
+    @property
+    @abstractmethod
+    def n_different(self) -> int:
+        """How many different tokens there are."""
+
+    @property
+    def alpha(self) -> float:
+        """The learning rate with which this epoch began."""
+        return self._alphas[0]
 
     def compile(self) -> None:
         """Call the kernel on nothing."""
@@ -142,21 +161,26 @@ class Race:
         The arrays that all of them change.
     snapshot
         Gives what has been learned so far.
+    tethers
+        What holds rows of these arrays back, where a model grows.
     """
 
     workers: Sequence[Worker]
     n_tokens: int
     shared: Mapping[str, np.ndarray]
     snapshot: Callable[[], Embeddings]
+    tethers: Sequence[Tether] = ()
 
     def run(self, epochs: int, run: Run, losses: list[float]) -> None:
         """Run the epochs, or fewer where `run` says so; append the mean loss of each to `losses`."""
-        midway = run.state is not None and self._restore(run.state, losses)
+        midway = run.state is not None and self._restore(run.state, losses, epochs)
         for epoch in range(len(losses), epochs):
             if not midway:
                 self._begin(epoch)
             midway = False
             self._epoch(epoch, epochs, run, losses)
+            for tether in self.tethers:
+                tether.pull()
             losses.append(self._loss())
             if not run.epoch_done(losses[-1], self.snapshot):
                 break
@@ -182,24 +206,27 @@ class Race:
 
     def _state(self, losses: list[float], *, midway: bool) -> dict[str, np.ndarray]:
         """Return all that goes on; nobody may be at work."""
-        state = {"losses": np.array(losses, np.float64), "midway": np.array([midway]), **self.shared}
+        state = {"losses": np.array(losses, np.float64), "midway": np.array([midway]), **self._carried()}
         for number, worker in enumerate(self.workers):
             state |= {f"worker{number}.{name}": array for name, array in worker.state().items()}
         return state
 
-    def _restore(self, state: Mapping[str, np.ndarray], losses: list[float]) -> bool:
+    def _carried(self) -> dict[str, np.ndarray]:
+        return {**self.shared, **anchors(self.tethers)}
+
+    def _restore(self, state: Mapping[str, np.ndarray], losses: list[float], epochs: int) -> bool:
         """Go on from a state; return whether it is from within an epoch."""
         before = sum(name.endswith(".sums") for name in state)
         if before != len(self.workers):
             raise EmbedkitError(f"the state is of {before} workers; go on with --workers {before}.")
-        losses[:] = state["losses"].tolist()
+        losses[:] = losses_of(state, epochs)
         self._begin(len(losses))
-        for name, array in self.shared.items():
-            array[...] = state[name]
+        midway = np.zeros(1, np.bool_)
+        put_back(state, {"midway": midway, **self._carried()})
         for number, worker in enumerate(self.workers):
             prefix = f"worker{number}."
             worker.restore({n.removeprefix(prefix): array for n, array in state.items() if n.startswith(prefix)})
-        return bool(state["midway"][0])
+        return bool(midway[0])
 
 
 def _go_on(workers: Sequence[Worker], told: Callable[[], bool]) -> list[Worker]:
@@ -233,6 +260,11 @@ def n_workers(asked: int | None, n_tokens: int) -> int:
         return asked
     if n_tokens < _ALONE_BELOW:
         return 1
+    return cores()
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

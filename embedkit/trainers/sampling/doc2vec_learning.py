@@ -13,6 +13,7 @@ from embedkit.errors import EmbedkitError
 from embedkit.memory import check_fits
 from embedkit.trainers.doc2vec import Doc2VecOptions
 from embedkit.trainers.machinery.distributions import alias_table, keep_probabilities, noise_probabilities
+from embedkit.trainers.machinery.growth import Known, Tether, shares
 from embedkit.trainers.machinery.racing import Part, Race, divided, n_workers, warm_up
 from embedkit.trainers.machinery.tables import empty_table, finite, packed, padded, random_table
 from embedkit.trainers.sampling import kernels_doc2vec
@@ -30,6 +31,8 @@ class Doc2VecTask:
     ----------
     keys, inputs, outputs
         float32 (n_keys, n_tokens, n_tokens × width): the vectors; `inputs` is a single row where only keys predict.
+    fold_in
+        How the vector of an unknown key is to be inferred.
     """
 
     def __init__(self, corpus: Corpus, options: Doc2VecOptions) -> None:
@@ -48,6 +51,23 @@ class Doc2VecTask:
         self.block = block_shape(1, options.negative, options.alpha, float(kept.max() / kept.sum()))
         self.arrays = tuple(np.asarray(a) for a in (corpus.ids, corpus.offsets, corpus.sentence_keys))
         self.losses: list[float] = []
+        names = ("architecture", "window", "negative", "alpha", "min_alpha", "epochs")
+        self.fold_in: dict[str, Any] = {name: getattr(options, name) for name in names}
+
+    def grow(self, run: Run) -> list[Tether]:
+        """Begin with the vectors of `run.start`, if any, and return what holds those of tokens back."""
+        if run.start is None:
+            return []
+        tokens = Known.tokens(self.corpus, run)
+        if run.start.key_vectors is not None:
+            assert self.corpus.keys is not None
+            Known.of(self.corpus.keys, run.start.keys).put(self.keys, run.start.key_vectors)
+        tokens.put(self.outputs, run.start.targets)
+        if self.with_tokens:
+            tokens.put(self.inputs, run.start.vectors)
+        self.fold_in = dict(run.start.config["fold_in"])
+        share = shares(tokens, self.corpus, run)
+        return [Tether(table, tokens.now, share) for table in self._tables()[1:]]
 
     def snapshot(self) -> Embeddings:
         """Return a copy of what has been learned so far."""
@@ -68,9 +88,6 @@ class Doc2VecTask:
     def _embeddings(self, keys: np.ndarray, outputs: np.ndarray, inputs: np.ndarray | None = None) -> Embeddings:
         if not all(map(finite, (keys, outputs))) or not (inputs is None or finite(inputs)):
             raise EmbedkitError("the vectors grew beyond all bounds; lower --alpha or --negative.")
-        options = self.options
-        names = ("architecture", "window", "negative", "alpha", "min_alpha", "epochs")
-        fold_in: dict[str, Any] = {name: getattr(options, name) for name in names}
         return Embeddings.from_corpus(
             self.corpus,
             outputs if inputs is None else inputs,
@@ -78,7 +95,7 @@ class Doc2VecTask:
             key_vectors=keys,
             query="infer",
             arrays={"noise": self.noise_sample, "keep": self.keep},
-            config={"fold_in": fold_in},
+            config={"fold_in": self.fold_in},
             losses=self.losses,
         )
 
@@ -102,6 +119,11 @@ class DocumentPart(Part):
             min_alpha=options.min_alpha, epochs=options.epochs, tokens_a_call=_TOKENS_A_CALL,
             read_ahead=_PENDING + task.block.capacity + 2 * options.window,
         )  # fmt: skip
+
+    @property
+    def n_different(self) -> int:
+        """How many different tokens there are."""
+        return len(self._task.keep)
 
     def _call(self, last: int, max_tokens: int) -> tuple[float, int, bool]:
         """Call the kernel; with `last` the part's first position it is compiled, no more."""
@@ -141,5 +163,6 @@ def learn(corpus: Corpus, options: Doc2VecOptions, run: Run) -> Embeddings:
     divisions = divided(corpus.n_tokens, n_workers(options.workers, corpus.n_tokens))
     parts = [DocumentPart(task, first, last, number) for number, (first, last) in enumerate(divisions)]
     warm_up(parts[0].compile, run)
-    Race(parts, corpus.n_tokens, task.shared(), task.snapshot).run(options.epochs, run, task.losses)
+    race = Race(parts, corpus.n_tokens, task.shared(), task.snapshot, task.grow(run))
+    race.run(options.epochs, run, task.losses)
     return task.finish()

@@ -15,6 +15,7 @@ from embedkit.errors import EmbedkitError
 from embedkit.memory import check_fits
 from embedkit.trainers.fasttext import FastTextOptions
 from embedkit.trainers.machinery.distributions import alias_table, keep_probabilities, noise_probabilities
+from embedkit.trainers.machinery.growth import Known, Tether, shares
 from embedkit.trainers.machinery.racing import Part, Race, divided, n_workers, warm_up
 from embedkit.trainers.machinery.tables import empty_table, finite, padded, random_table
 from embedkit.trainers.sampling import kernels_fasttext
@@ -93,6 +94,22 @@ class Task:
         window = self.options.window
         return self.options.max_contexts if window == "sentence" else int(window)
 
+    def grow(self, corpus: Corpus, run: Run) -> list[Tether]:
+        """Begin with the subwords and output vectors of `run.start`, if any, and return what holds them back."""
+        if run.start is None:
+            return []
+        assert run.start.subwords is not None
+        tokens = Known.tokens(corpus, run)
+        rows, of_ngrams = self.subwords.put(self.inputs, tokens, run.start.vectors, run.start.subwords)
+        tokens.put(self.outputs, run.start.targets)
+        share = shares(tokens, corpus, run)
+        usual = np.average(share, weights=corpus.counts[tokens.now]) if len(share) else 0.0
+        return [
+            Tether(self.inputs, rows, share),
+            Tether(self.inputs, of_ngrams, float(usual)),
+            Tether(self.outputs, tokens.now, share),
+        ]
+
     def tokens_a_call(self) -> int:
         """Return how many tokens a call of the kernel may read and still be back in a fraction of a second."""
         operations = self.options.vector_size * (6 * self.reach * (1 + self.options.negative) + 16 * _SUBWORDS)
@@ -150,6 +167,11 @@ class SubwordPart(Part):
     def carried(self) -> dict[str, np.ndarray]:
         """Return what this worker's copies of frequent rows were when it last gave its changes to all."""
         return {"input_bases": self._bases[0], "output_bases": self._bases[1]}
+
+    @property
+    def n_different(self) -> int:
+        """How many different tokens there are."""
+        return len(self._task.keep)
 
     def _call(self, last: int, max_tokens: int) -> tuple[float, int, bool]:
         task, options = self._task, self._task.options
@@ -214,6 +236,6 @@ def learn(corpus: Corpus, options: FastTextOptions, run: Run) -> Embeddings:
     warm_up(parts[0].compile, run)
     losses: list[float] = []
     shared = {"inputs": task.inputs, "outputs": task.outputs}
-    race = Race(parts, corpus.n_tokens, shared, lambda: task.embeddings(corpus, losses))
+    race = Race(parts, corpus.n_tokens, shared, lambda: task.embeddings(corpus, losses), task.grow(corpus, run))
     race.run(options.epochs, run, losses)
     return task.embeddings(corpus, losses)

@@ -12,6 +12,7 @@ from embedkit.corpus import Corpus
 from embedkit.embeddings import Embeddings
 from embedkit.memory import check_fits
 from embedkit.trainers.machinery.kernels_tiles import LANES
+from embedkit.trainers.machinery.needs import of_drawing
 from embedkit.trainers.machinery.racing import n_workers
 from embedkit.trainers.sampling import kernels_softmax
 from embedkit.trainers.sampling.losses import Architecture, Loss, Place, Rates, Stretch
@@ -35,7 +36,7 @@ class FullSoftmax(Loss):
     capacity = kernels_softmax.T
 
     def __init__(self, corpus: Corpus, options: Word2VecOptions, architecture: Architecture, keep: np.ndarray) -> None:
-        """Make room for a batch's gradients, and for the scores of some of its pairs at a time.
+        """Make room for a batch's gradients, and for the scores of some of its pairs at a time, besides the vectors.
 
         Raises
         ------
@@ -45,7 +46,7 @@ class FullSoftmax(Loss):
         n, width = len(corpus.counts), -(-options.vector_size // LANES) * LANES
         rows = int(np.clip(_LOGITS // n, self.capacity, _MOST_ROWS))
         check_fits(
-            4 * (3 * n * width + n * rows + 2 * rows * width),
+            4 * (5 * n * width + n * rows + 2 * rows * width) + of_drawing(n),
             f"the full softmax over {n:,} tokens × {options.vector_size:,}",
             "take --loss hierarchical-softmax or negative-sampling, or fewer tokens by a higher --min-count",
         )
@@ -55,7 +56,7 @@ class FullSoftmax(Loss):
         pairs = 1 if self._mean else 2 * reach
         rows_a_centre = 1 + _ROWS_OF_AN_UPDATE * pairs / (self._batch_size or np.inf)
         self._n_tokens, self._operations = n, 6 * n * width * rows_a_centre
-        self._centres = float(keep @ corpus.counts) * options.epochs
+        self._centres = float(keep @ corpus.counts) / corpus.counts.sum() * corpus.n_tokens * options.epochs
         self._batch = np.zeros(2, np.int64)
         self._begun = {
             "input_gradients": np.zeros((n, width), np.float32),

@@ -35,7 +35,7 @@ class HierarchicalSoftmax(losses.Loss):
 
     def advance(self, place: losses.Place, stretch: losses.Stretch, rates: losses.Rates) -> tuple[float, int, bool]:
         """See `Loss`."""
-        return self._kernel(*place, self._tree, self._depth, *stretch, self.capacity, *rates)
+        return self._kernel(*place, self._tree, self._depth, *stretch, self.capacity, *rates[:4])
 
     def tokens_a_call(self, vector_size: int, reach: int) -> int:
         """See `Loss`."""

@@ -24,6 +24,7 @@ from embedkit.trainers.machinery.kernels_tiles import (
 )
 from embedkit.trainers.sampling.kernels_blocks import CENTRE, FILLED, POSITION, draw_negatives, input_rows, next_block
 from embedkit.trainers.sampling.kernels_hot import EXCHANGE_EVERY, exchange, to_copies
+from embedkit.trainers.sampling.kernels_rounds import INPUTS, OUTPUTS, empty_cells, gather_changed, is_full
 
 f32 = np.float32
 
@@ -156,7 +157,7 @@ def skipgram_block(A, B, F, weights, signs, losses, spans, count, n, alpha, W, C
 @kernel
 def skipgram(
     ids, offsets, cursor, pending, state, W, C, keep, accept, alias, first, last, max_tokens,
-    window, shrink, max_contexts, negative, T, K, centres, alpha, alpha_end, bases, copies,
+    window, shrink, max_contexts, negative, T, K, centres, alpha, alpha_end, bases, copies, held, counts,
 ):  # fmt: skip
     """Go on with skip-gram with negative sampling (Mikolov et al. 2013, arXiv 1310.4546, equation 4).
 
@@ -196,6 +197,9 @@ def skipgram(
     bases, copies : float32 (2, n_hot, width), int
         For workers side by side: what the copies of the hot tokens' rows in W and C were, and the first copy's row; see
         `kernels_hot`. With n_hot 0 there are no copies.
+    held, counts : int32 (2, room), int64 (2)
+        For streams in rounds: what this one changes, which then lies from row `copies` on; see `kernels_rounds`. A call
+        is a round. With room 0 all is changed in its place.
 
     Returns
     -------
@@ -213,8 +217,9 @@ def skipgram(
     signs, losses = np.ones(T + K, f32), np.zeros(LANES, f32)
     signs[:T] = f32(-1)
     stop = min(last, cursor[POSITION] + max_tokens)
-    loss, pairs, n_hot, n_blocks = 0.0, 0, bases.shape[1], 0
-    while True:
+    loss, pairs, n_hot, n_blocks, apart = 0.0, 0, bases.shape[1], 0, held.shape[1] > 0
+    counts[:], cells = 0, empty_cells(held)
+    while not (apart and is_full(held, counts, n_rows, T + K)):
         if n_hot > 0 and n_blocks % EXCHANGE_EVERY == 0:
             exchange(W, bases[0], copies)
             exchange(C, bases[1], copies)
@@ -242,8 +247,12 @@ def skipgram(
         if n_hot > 0:
             to_copies(inputs, n_hot, copies)
             to_copies(outputs, n_hot, copies)
-        gather(A, (n + 1) // 2 * 2, W, inputs)
-        gather(B, T + K, C, outputs)
+        if apart:
+            gather_changed(A, (n + 1) // 2 * 2, W, inputs, INPUTS, cells, held, counts, copies)
+            gather_changed(B, T + K, C, outputs, OUTPUTS, cells, held, counts, copies)
+        else:
+            gather(A, (n + 1) // 2 * 2, W, inputs)
+            gather(B, T + K, C, outputs)
         pairs += weigh_pairs(weights, spans, count, (n + 1) // 2 * 2, outputs, f32(negative / K))
         rate = f32(alpha + (alpha_end - alpha) * ((cursor[POSITION] - first) / (last - first)))
         skipgram_block(A, B, F, weights, signs, losses, spans, count, n, rate, W, C, inputs, outputs)
@@ -352,7 +361,7 @@ def cbow_block(
 @kernel
 def cbow(
     ids, offsets, cursor, pending, state, W, C, keep, accept, alias, first, last, max_tokens,
-    window, shrink, max_contexts, negative, T, K, centres, alpha, alpha_end, bases, copies, exact,
+    window, shrink, max_contexts, negative, T, K, centres, alpha, alpha_end, bases, copies, held, counts, exact,
 ):  # fmt: skip
     """Go on with continuous bag of words with negative sampling (Mikolov et al. 2013, arXiv 1301.3781, 1310.4546).
 
@@ -377,8 +386,9 @@ def cbow(
     signs, losses, shares, order = np.ones(T + K, f32), np.zeros(LANES, f32), np.zeros(T, f32), np.arange(T)
     signs[:T] = f32(-1)
     stop = min(last, cursor[POSITION] + max_tokens)
-    loss, pairs, n_hot, n_blocks = 0.0, 0, bases.shape[1], 0
-    while True:
+    loss, pairs, n_hot, n_blocks, apart = 0.0, 0, bases.shape[1], 0, held.shape[1] > 0
+    counts[:], cells = 0, empty_cells(held)
+    while not (apart and is_full(held, counts, n_rows, T + K)):
         if n_hot > 0 and n_blocks % EXCHANGE_EVERY == 0:
             exchange(W, bases[0], copies)
             exchange(C, bases[1], copies)
@@ -406,8 +416,12 @@ def cbow(
         if n_hot > 0:
             to_copies(inputs, n_hot, copies)
             to_copies(outputs, n_hot, copies)
-        gather(A, (n + 1) // 2 * 2, W, inputs)
-        gather(B, T + K, C, outputs)
+        if apart:
+            gather_changed(A, (n + 1) // 2 * 2, W, inputs, INPUTS, cells, held, counts, copies)
+            gather_changed(B, T + K, C, outputs, OUTPUTS, cells, held, counts, copies)
+        else:
+            gather(A, (n + 1) // 2 * 2, W, inputs)
+            gather(B, T + K, C, outputs)
         pairs += weigh_means(weights, shares, spans, count, outputs, f32(negative / K))
         rate = f32(alpha + (alpha_end - alpha) * ((cursor[POSITION] - first) / (last - first)))
         cbow_block(

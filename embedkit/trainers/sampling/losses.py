@@ -13,6 +13,7 @@ import numpy as np
 from embedkit.contracts import Run
 from embedkit.corpus import Corpus
 from embedkit.embeddings import Embeddings
+from embedkit.trainers.sampling.rounds import Rounds
 
 if TYPE_CHECKING:
     from embedkit.trainers.skipgram import Word2VecOptions
@@ -46,12 +47,17 @@ class Stretch(NamedTuple):
 
 
 class Rates(NamedTuple):
-    """The learning rate at the part's first position and past its last, and the worker's copies of frequent rows."""
+    """The learning rate at the part's first position and past its last, and which rows are this worker's own.
+
+    Either copies of frequent rows (`kernels_hot`), or all that it changes in a round (`kernels_rounds`).
+    """
 
     alpha: float
     alpha_end: float
     bases: np.ndarray
     copies: int
+    held: np.ndarray
+    counts: np.ndarray
 
 
 class Loss(ABC):
@@ -85,6 +91,10 @@ class Loss(ABC):
     @abstractmethod
     def tokens_a_call(self, vector_size: int, reach: int) -> int:
         """Return how many tokens a call may read and still be back in a fraction of a second."""
+
+    def rounds(self, n_tokens: int, reach: int) -> Rounds | None:
+        """Return how streams learn in rounds from a corpus of so many tokens; None where one worker is enough."""
+        return None
 
     def announce(self, run: Run) -> None:  # noqa: B027 - most losses have nothing to tell
         """Tell, before training, what the user should know of this loss on this corpus."""

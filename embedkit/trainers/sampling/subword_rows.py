@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from embedkit.embeddings.ngrams import Ngrams
+from embedkit.embeddings.subwords import Subwords
 from embedkit.names import Names
+from embedkit.trainers.machinery.growth import Known
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,29 @@ class SubwordRows:
     def __len__(self) -> int:
         """Return how many rows there are."""
         return len(self.indptr) - 1 + len(self.buckets)
+
+    def put(
+        self, table: np.ndarray, tokens: Known, vectors: np.ndarray, subwords: Subwords
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Put a model's subwords into a table (rows × width), and return the rows of tokens and of n-grams (int64).
+
+        The model has the vectors of n-grams, and of each token the sum: its own subword is what is left of that.
+
+        Parameters
+        ----------
+        vectors
+            float32, the model's vectors of its tokens.
+        """
+        assert subwords.buckets is not None
+        size = vectors.shape[1]
+        _, ours, theirs = np.intersect1d(self.buckets, subwords.buckets, assume_unique=True, return_indices=True)
+        of_buckets = self.bucket_rows[ours]
+        table[of_buckets, :size] = subwords.vectors[theirs]
+        starts, stops = self.indptr[tokens.now], self.indptr[tokens.now + 1]
+        for own, old, start, stop in zip(starts, tokens.before, starts + 1, stops, strict=True):
+            table[self.rows[own], :size] = vectors[old] * np.sqrt(np.float32(stop - own))
+            table[self.rows[own], :size] -= table[self.rows[start:stop], :size].sum(axis=0)
+        return self.rows[starts].astype(np.int64), of_buckets
 
     def overlap(self, shares: np.ndarray) -> float:
         """Return how much of a step on one token moves another, on average over tokens drawn with these shares.

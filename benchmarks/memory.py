@@ -1,0 +1,157 @@
+"""What each trainer says that it needs, beside what it takes: estimates of memory and measured peaks.
+
+    python benchmarks/memory.py [--only skipgram,als,...] [--scale 1]
+
+Each training runs in a process of its own. Its estimate is what is taken when it is checked whether training fits, and
+what is then said to be needed; its peak is that of anonymous pages (`RssAnon`, sampled). "vectors" has many tokens and
+few interactions, "interactions" the other way round. The exit status is 1 if an estimate is off by more than a quarter.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from measure import markdown, note, whole_process
+
+VECTORS = {"tokens": 400_000, "sentences": 200_000, "length": 20}
+INTERACTIONS = {"tokens": 20_000, "sentences": 200_000, "length": 100}
+FEW = {"tokens": 50_000, "sentences": 100_000, "length": 20}
+TRAININGS: dict[str, tuple[str, dict[str, int], dict[str, Any]]] = {
+    "skipgram": ("skipgram", VECTORS, {"vector_size": 200, "epochs": 1}),
+    "cbow": ("cbow", VECTORS, {"vector_size": 200, "epochs": 1}),
+    "skipgram, hierarchical softmax": (
+        "skipgram", VECTORS, {"vector_size": 200, "epochs": 1, "loss": "hierarchical-softmax", "sample": 1e-5},
+    ),
+    "cbow, softmax": (
+        "cbow", FEW | {"sentences": 50_000, "length": 2},
+        {"vector_size": 400, "epochs": 1, "loss": "softmax", "batch_size": 10_000, "sample": 1e-6},
+    ),
+    "fasttext": ("fasttext", FEW | {"tokens": 100_000}, {"vector_size": 200, "epochs": 1, "sample": 1e-5}),
+    "doc2vec, dm": ("doc2vec", VECTORS, {"vector_size": 200, "epochs": 1, "architecture": "dm"}),
+    "doc2vec, dbow": ("doc2vec", VECTORS, {"vector_size": 200, "epochs": 1, "architecture": "dbow"}),
+    "glove": ("glove", VECTORS | {"length": 5}, {"vector_size": 100, "epochs": 1}),
+    "spectral, token-token": ("spectral", FEW, {"vector_size": 300, "matrix": "token-token", "window": 2}),
+    "spectral, vectors": ("spectral", FEW | {"tokens": 100_000}, {"vector_size": 300}),
+    "spectral, interactions": ("spectral", INTERACTIONS, {"vector_size": 64}),
+    "als, vectors": ("als", FEW | {"tokens": 200_000}, {"vector_size": 200, "epochs": 1}),
+    "als, explicit": ("als", FEW | {"tokens": 200_000}, {"vector_size": 200, "epochs": 1, "loss": "explicit"}),
+    "als, interactions": ("als", INTERACTIONS, {"vector_size": 16, "epochs": 1}),
+    "contrastive": ("contrastive", FEW | {"tokens": 200_000}, {"vector_size": 200, "epochs": 1}),
+    "contrastive, from spectral": (
+        "contrastive", FEW | {"tokens": 200_000}, {"vector_size": 200, "epochs": 1, "start": "spectral"},
+    ),
+    "contrastive, interactions": ("contrastive", INTERACTIONS, {"vector_size": 16, "epochs": 1}),
+}  # fmt: skip
+
+
+class Clicks:
+    """Batches of sentences of tokens drawn by Zipf's law, each token once at least, and each sentence with a key."""
+
+    def __init__(self, tokens: int, sentences: int, length: int) -> None:
+        self.tokens, self.sentences, self.length = tokens, sentences, length
+
+    def batches(self) -> Any:
+        """Yield `SentenceBatch`es of 50,000 sentences."""
+        import pyarrow as pa
+
+        from embedkit import SentenceBatch
+
+        rng = np.random.default_rng(1)
+        dictionary = pa.array([f"t{i}" for i in range(self.tokens)])
+        for start in range(0, self.sentences, 50_000):
+            n = min(50_000, self.sentences - start)
+            ids = np.exp(rng.random(n * self.length) * np.log(self.tokens + 1)).astype(np.int32) - 1
+            evenly = ids[:: self.length // 2]  # so that each token is there
+            evenly[:] = (2 * start + np.arange(len(evenly))) % self.tokens
+            yield SentenceBatch(
+                pa.DictionaryArray.from_arrays(pa.array(ids), dictionary),
+                np.arange(n + 1, dtype=np.int64) * self.length,
+                pa.array([f"k{i}" for i in range(start, start + n)]),
+                np.ones(len(ids), np.float32),
+                np.arange(len(ids), dtype=np.int64),
+            )
+
+
+def train(name: str, scale: float) -> None:
+    """Train, and print as JSON the estimate and the peak, in bytes, and which check was the greatest."""
+    from embedkit import memory
+
+    checks: list[tuple[int, str]] = []
+    checked = memory.check_fits
+
+    def noted(needed: int, what: str, remedy: str) -> None:
+        checks.append((anonymous() + needed, what))
+        checked(needed, what, remedy)
+
+    memory.check_fits = noted  # before what calls it is imported
+    import embedkit
+    from embedkit.corpus import Corpus
+
+    trainer, shape, options = TRAININGS[name]
+    shape = {key: int(value * scale) if key != "length" else value for key, value in shape.items()}
+
+    class Drawn(embedkit.Source):
+        """Drawn clicks."""
+
+        name = "drawn"
+
+        def batches(self) -> Any:
+            return Clicks(**shape).batches()
+
+    corpus = Corpus.from_source(Drawn(None))
+    checks.clear()
+    before, peak = anonymous(), [0]
+    watching = threading.Event()
+    watcher = threading.Thread(target=_watch, args=(peak, watching))
+    watcher.start()
+    learned = embedkit.train(corpus, trainer, **options)
+    assert len(learned) == len(corpus.tokens)
+    watching.set()
+    watcher.join()
+    estimate, what = max(checks, default=(before, "nothing was checked"))
+    print(json.dumps({"before": before, "estimate": estimate, "peak": peak[0], "what": what}))
+
+
+def anonymous() -> int:
+    """Return the bytes of anonymous pages of this process."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("RssAnon"))
+
+
+def _watch(peak: list[int], over: threading.Event) -> None:
+    while not over.is_set():
+        peak[0] = max(peak[0], anonymous())
+        time.sleep(0.005)
+
+
+def main() -> None:
+    """Measure each training in a process of its own, and print the table."""
+    args = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    args.add_argument("--only", help="trainings whose names begin so, separated by commas")
+    args.add_argument("--scale", type=float, default=1.0, help="of the corpora")
+    args.add_argument("--child", help=argparse.SUPPRESS)
+    given = args.parse_args()
+    if given.child:
+        train(given.child, given.scale)
+        return
+    rows, worst = [], 0.0
+    begins = tuple(given.only.split(",")) if given.only else ("",)
+    for name in (name for name in TRAININGS if name.startswith(begins)):
+        report = whole_process([sys.executable, __file__, "--child", name, "--scale", str(given.scale)]).report
+        before, estimate, peak = (report[key] / 2**20 for key in ("before", "estimate", "peak"))
+        worst = max(worst, abs(estimate / peak - 1))
+        rows.append([name, f"{before:.0f}", f"{estimate:.0f}", f"{peak:.0f}", f"{estimate / peak:.2f}"])
+        note(f"{name}: {report}")
+    print(markdown(["trainer", "before, MiB", "estimate, MiB", "peak, MiB", "ratio"], rows))
+    sys.exit(worst > 0.25)
+
+
+if __name__ == "__main__":
+    main()

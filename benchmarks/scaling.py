@@ -1,0 +1,87 @@
+"""One process beside 1, 2 and 4 Dask workers of this machine: quality and seconds.
+
+python benchmarks/scaling.py --data DIR [--only als,spectral,skipgram] [--workers 1,2,4] [--words MEGABYTES]
+
+Each worker is a process with one thread, each training has as many partitions as workers; times are of `train` alone,
+reading included, without the start of the cluster. More workers than cores cannot be faster: the last line tells how
+many cores there are, and how busy they were.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from measure import note, plain_text
+
+import embedkit
+from embedkit import evaluation
+from embedkit.evaluation.words import analogies
+
+
+def recall(emb: embedkit.Embeddings, data: Path) -> str:
+    """Return Recall@20 and NDCG@20 on Gowalla's test part."""
+    result = evaluation.evaluate(emb, evaluation.read_lines(data / "gowalla/test.txt"), k=20)
+    return f"{result['recall@20']:.4f} | {result['ndcg@20']:.4f}"
+
+
+def right(emb: embedkit.Embeddings, data: Path) -> str:
+    """Return the share of analogies that are right, and how many of the questions were asked."""
+    sections = analogies(emb, data / "words/questions-words.txt")
+    asked = sum(section.covered for section in sections)
+    return f"{100 * sum(section.right for section in sections) / asked:.2f} % | {asked:,} questions"
+
+
+def first_megabytes(text: Path, megabytes: int, scratch: Path) -> Path:
+    """Return a file with the beginning of a text, all of it where there are no more."""
+    target = scratch / "words.txt"
+    with text.open("rb") as source:
+        target.write_bytes(source.read(megabytes << 20).rpartition(b" ")[0])
+    return target
+
+
+def row(name: str, how: str, judge: Any, data: Path, **call: Any) -> None:
+    """Train, judge and print a line."""
+    started = time.perf_counter()
+    emb = embedkit.train(**call)
+    seconds = time.perf_counter() - started
+    note(f"| {name} | {how} | {judge(emb, data)} | {emb.losses[-1]:.4f} | {seconds:.0f} s |")
+
+
+def main() -> None:
+    """Measure and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--only", default="als,spectral,skipgram")
+    parser.add_argument("--workers", default="1,2,4")
+    parser.add_argument("--words", type=int, default=1000, help="megabytes of the text to read")
+    given = parser.parse_args()
+    from distributed import LocalCluster
+
+    with tempfile.TemporaryDirectory() as folder:
+        scratch = Path(folder)
+        gowalla = {"source": "sessions", "input": given.data / "gowalla/train.txt", "layout": "lines"}
+        calls: dict[str, tuple[dict[str, Any], Any]] = dict.fromkeys(("als", "spectral"), (gowalla, recall))
+        if "skipgram" in given.only:
+            text = plain_text(given.data, "words/enwiki2015.txt", scratch)
+            text = first_megabytes(text, given.words, scratch)
+            calls["skipgram"] = ({"source": "text", "input": text}, right)
+        note("| trainer | how | quality | | loss | time |\n|---|---|---|---|---|---|")
+        for name in given.only.split(","):
+            call, judge = calls[name]
+            row(name, "one process", judge, given.data, trainer=name, **call)
+            for n in map(int, given.workers.split(",")):
+                with (
+                    LocalCluster(n_workers=n, threads_per_worker=1, dashboard_address=None) as cluster,
+                    embedkit.make_engine("dask", scheduler=cluster.scheduler_address) as engine,
+                ):
+                    row(name, f"Dask, {n} workers", judge, given.data, trainer=name, engine=engine, **call)
+    note(f"{os.cpu_count()} cores; load over the last 15 minutes {os.getloadavg()[2]:.1f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,183 @@
+"""`embedkit update`: a trained model goes on with new sentences; its flags are the source's, and few of its trainer."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from embedkit.cli import completion
+from embedkit.cli.checkpointing import checkpoint_flags, checkpoint_of
+from embedkit.cli.failures import Interrupted
+from embedkit.cli.flags import SpecFlag, given_values, look_ahead
+from embedkit.cli.model import DEFAULT_MODEL, ENVIRONMENT, FILE, model_option, open_model, refuse_to_replace_other
+from embedkit.cli.registry import registry
+from embedkit.cli.train import SourceCommand, flags_once, spec_flags
+from embedkit.errors import ModelError
+
+if TYPE_CHECKING:
+    from embedkit.checkpoints import Checkpoint
+    from embedkit.cli.terminal import TerminalRun
+    from embedkit.contracts import Source
+    from embedkit.embeddings import Embeddings
+    from embedkit.growing.updating import Growth
+    from embedkit.training import CorpusOptions
+
+_FIXED = "embedkit.cli.update.fixed"
+
+
+class UpdateCommand(SourceCommand):
+    """`update`, with the flags of the source, and those of the model's trainer that an update may have of its own."""
+
+    def groups(self, ctx: click.Context, args: Sequence[str]) -> dict[str, list[SpecFlag]]:
+        """Return the flags under the headings of the help; without a model, none of a trainer."""
+        from embedkit.growing.updating import FREE, trainer_of
+        from embedkit.options import describe
+        from embedkit.training import CorpusOptions, option_specs
+
+        plugins = registry(ctx).plugins()
+        source_name = look_ahead(args, "--source")
+        asks_help = {"-h", "--help"} & set(args)
+        if source_name is None and not asks_help and not ctx.resilient_parsing:
+            names = " or ".join(f"--source {name}" for name in sorted(plugins.sources)) or "none is installed"
+            raise click.UsageError(f"say where the new sentences come from: {names}.", ctx)
+        path = Path(look_ahead(args, "--model") or os.environ.get(ENVIRONMENT) or DEFAULT_MODEL)
+        trainer = None
+        if path.exists() or not (asks_help or ctx.resilient_parsing):
+            trainer = trainer_of(open_model(path), plugins)
+        specs: dict[str, Any] = {}
+        if source_name is not None:
+            source = plugins.source(source_name)
+            by_kind = option_specs(source, trainer or plugins.trainer("skipgram"))
+            specs[f"Options of source {source.name}"] = tuple(by_kind["source"])
+        specs["Options of the corpus"] = [replace(spec, default=None) for spec in describe(CorpusOptions)]
+        if trainer is not None:
+            described = describe(trainer.Options)
+            specs[f"Options of trainer {trainer.name}"] = [
+                replace(spec, default=None) for spec in described if spec.name in FREE
+            ]
+            ctx.meta[_FIXED] = {spec.flag for spec in described if spec.name not in FREE}
+        return flags_once(specs)
+
+    def _refusal(self, ctx: click.Context, flag: str) -> str:
+        if flag in ctx.meta.get(_FIXED, ()):
+            return f"{flag} is the model's, and no update changes it; leave it out, or train anew"
+        if flag == "--early-stopping":
+            return f"{flag} is not for updates, which are short; --epochs says how long they learn"
+        return super()._refusal(ctx, flag)
+
+    def flags_of_others(self, ctx: click.Context) -> Iterator[tuple[str, str, set[str]]]:
+        """Yield what other sources have; the trainer is the model's."""
+        yield from (other for other in super().flags_of_others(ctx) if other[0] == "source")
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Say where the other options come from."""
+        formatter.write_paragraph()
+        formatter.write_text("Options that are not given, and all others of the trainer, are those of the model.")
+
+
+@click.command(cls=UpdateCommand)
+@model_option
+@click.option("--source", metavar="NAME", help="Where the new sentences come from.", shell_complete=completion.sources)
+@click.option("--output", metavar="FILE", type=FILE, help="The model file to write.  [default: the model itself]")
+@click.option(
+    "--drift", type=float, default=1.0, show_default=True, metavar="NUMBER",
+    help="Multiply the ways of the model's tokens by this: 0, and they stay as they are, to 1.",
+)  # fmt: skip
+@checkpoint_flags
+@click.pass_context
+def update(ctx: click.Context, /, model: Path, source: str, output: Path | None, drift: float, **params: Any) -> None:
+    """Let a trained model learn from new sentences, as those of a day.
+
+    New tokens and keys join, counts and histories go on, and the model's own trainer goes on from its vectors. When all
+    is done, the model is replaced.
+    """
+    from embedkit.cli.terminal import TerminalRun
+    from embedkit.embeddings import check_writable, info
+    from embedkit.growing.updating import FREE, plan_growth, plan_reading
+    from embedkit.memory import one_heap
+
+    one_heap()
+    plugins = registry(ctx).plugins()
+    given = given_values(spec_flags(ctx), params)
+    output = output or model
+    checksum = info(model).checksum
+    free = {name: value for name, value in given.items() if name in FREE}
+    growth = plan_growth(open_model(model), free, drift, plugins)
+    new, corpus_options = plan_reading(growth, source, given, plugins)
+    checkpoint = checkpoint_of(params)
+    if checkpoint is not None:
+        checkpoint.check(growth.trainer)
+        checkpoint.prepare()
+    check_writable(output)
+    refuse_to_replace_other(output)
+    work_dir = Path(corpus_options.work_dir) if corpus_options.work_dir else None
+    run = TerminalRun(work_dir=work_dir, epochs=getattr(growth.options, "epochs", None))
+    with run:
+        _run(growth, new, corpus_options, run, checkpoint, Place(model, checksum, output))
+
+
+class Place:
+    """The model that is read, and where the grown one is written."""
+
+    def __init__(self, model: Path, checksum: str, output: Path) -> None:
+        self.model, self.output = model, output
+        self._checksum = checksum
+
+    def save(self, grown: Embeddings) -> None:
+        """Write the grown model, unless somebody has changed the model that it would replace."""
+        from embedkit.embeddings import info
+
+        in_place = self.output.exists() and self.output.samefile(self.model)
+        if in_place and info(self.model).checksum != self._checksum:
+            raise ModelError(f"{self.model} was changed by somebody else meanwhile; it stays so. Update it again.")
+        grown.save(self.output)
+
+
+def _run(
+    growth: Growth,
+    source: Source,
+    options: CorpusOptions,
+    run: TerminalRun,
+    checkpoint: Checkpoint | None,
+    place: Place,
+) -> None:
+    from embedkit.cli.report import Timer, tell_corpus, tell_result
+    from embedkit.embeddings.index import path_of
+    from embedkit.growing.updating import read_new
+
+    timer = Timer()
+    try:
+        corpus = read_new(growth, source, options, run)
+        for note in source.notes:
+            run.say(note)
+        tell_corpus(run.say, corpus, timer.lap())
+        grown = growth.learn(corpus, run, checkpoint)
+        place.save(grown)
+        if checkpoint is not None:
+            checkpoint.clear()
+    except KeyboardInterrupt as interrupt:
+        goes_on = "; --resume goes on" if checkpoint is not None and checkpoint.path.exists() else ""
+        raise Interrupted(f"interrupted: {place.model} is as it was{goes_on}.") from interrupt
+    run.close()
+    _tell(run, growth.model, grown)
+    tell_result(run.say, grown, place.output, timer.lap())
+    if path_of(place.output).exists():
+        run.say(f"Its index is of the model before: make it again with embedkit index --model {place.output}.")
+
+
+def _tell(run: TerminalRun, model: Embeddings, grown: Embeddings) -> None:
+    """Say what joined, and how far the tokens of before moved."""
+    from embedkit.cli.report import plural
+    from embedkit.growing.updating import moved
+
+    joined = [plural(len(grown) - len(model), "new token")]
+    if grown.keys is not None:
+        joined.append(plural(len(grown.keys) - len(model.keys or ()), "new key"))
+    way = moved(model, grown)
+    told = "" if way is None else f"; those of before moved by {way:.1%} of their lengths (median)"
+    run.say(f"{' and '.join(joined)} joined{told}.")

@@ -24,7 +24,12 @@ OPTIONS = {"vector_size": 6, "epochs": 1, "sample": 0.02, "alpha": 0.05, "min_al
 def small_rounds(monkeypatch):
     monkeypatch.setattr(rounds, "_ALONE_BELOW", 0)
     monkeypatch.setattr(rounds, "_STREAMS", STREAMS)
-    monkeypatch.setattr(rounds, "_CENTRES", CENTRES)
+    rounds_of(monkeypatch, CENTRES)
+
+
+def rounds_of(monkeypatch, centres):
+    monkeypatch.setattr(rounds, "_FEWEST_CENTRES", centres)
+    monkeypatch.setattr(rounds, "_MOST_CENTRES", centres)
 
 
 def zipf_corpus(lengths, n_tokens, seed=0):
@@ -107,7 +112,7 @@ def test_factors_go_from_the_sum_to_the_mean():
 @pytest.mark.parametrize("trainer", ["skipgram", "cbow"])
 def test_few_tokens_that_all_streams_step_on_do_not_diverge(trainer, monkeypatch):
     monkeypatch.setattr(rounds, "_STREAMS", 16)
-    monkeypatch.setattr(rounds, "_CENTRES", 2000)
+    rounds_of(monkeypatch, 2000)
     corpus = zipf_corpus([50] * 400, 4)
     emb = embedkit.train(corpus, trainer, reproducible=True, vector_size=8, alpha=0.2, sample=0, epochs=5)
     assert np.abs(emb.vectors).max() < 10

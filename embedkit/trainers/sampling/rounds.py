@@ -31,7 +31,8 @@ from embedkit.trainers.machinery.racing import Part
 from embedkit.trainers.sampling.kernels_rounds import INPUTS, OUTPUTS, add_changes
 
 _STREAMS = 8
-_CENTRES = 512
+_FEWEST_CENTRES, _MOST_CENTRES = 128, 1024
+_ROUNDS = 2048  # of an epoch, about, unless that made too few or too many centres
 _CURVATURE = 0.25
 _ALONE_BELOW = 300_000
 _LOOK_EVERY = 0.25
@@ -47,7 +48,8 @@ class Rounds:
     streams
         How many; the result depends on it, so it does not depend on the machine.
     centres
-        About how many centres each goes over in a round.
+        About how many centres each goes over in a round: more are faster, and too many for a small corpus make steps
+        that are too large.
     room
         How many rows of a table each can change in a round.
     steps
@@ -76,8 +78,9 @@ class Rounds:
         """
         if n_tokens < _ALONE_BELOW:
             return None
-        rows = int(_CENTRES * min(max(outputs_a_centre, 2.0), _MOST_ROOM))
-        return cls(_STREAMS, _CENTRES, min(rows, steps.shape[1]) + rows_a_block, steps)
+        centres = int(np.clip(n_tokens // (_STREAMS * _ROUNDS), _FEWEST_CENTRES, _MOST_CENTRES))
+        rows = int(centres * min(max(outputs_a_centre, 2.0), _MOST_ROOM))
+        return cls(_STREAMS, centres, min(rows, steps.shape[1]) + rows_a_block, steps)
 
     @property
     def rows(self) -> int:

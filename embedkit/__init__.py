@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from embedkit.embeddings.importing import import_vectors as import_vectors
     from embedkit.engines import make_engine as make_engine
     from embedkit.errors import EmbedkitError as EmbedkitError
+    from embedkit.errors import EmptyInputError as EmptyInputError
     from embedkit.errors import ModelError as ModelError
     from embedkit.errors import OptionError as OptionError
     from embedkit.errors import PluginError as PluginError
@@ -62,6 +63,7 @@ _HOMES = {
     "embedkit.embeddings.importing": ("import_vectors",),
     "embedkit.errors": (
         "EmbedkitError",
+        "EmptyInputError",
         "ModelError",
         "OptionError",
         "PluginError",

@@ -37,6 +37,10 @@ class SourceError(EmbedkitError):
     """Input that cannot be read as sentences."""
 
 
+class EmptyInputError(SourceError):
+    """Input of which nothing is left to learn from; a part of the input may be so where the whole is not."""
+
+
 class ModelError(EmbedkitError):
     """A model file that is missing, damaged or of another format."""
 

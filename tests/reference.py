@@ -1,5 +1,7 @@
 """Kernels once more in plain Python and NumPy: slow, obvious, and drawing the same random numbers in the same order."""
 
+from collections import Counter
+
 import numpy as np
 
 MASK = (1 << 64) - 1
@@ -148,6 +150,12 @@ def block_gradients(block, rows, negatives, W, C, share, mean=False, exact=True)
     return loss, pairs, dW, dC
 
 
+def unpiled(block, rows, most):
+    """Return what part of its steps a block of skip-gram takes: those on no token are more than `most` whole ones."""
+    steps = Counter(rows[x] for _, contexts in block for x in contexts)
+    return min(1, most / max(steps.values(), default=1))
+
+
 def sgns(
     ids, offsets, W, C, keep, accept, alias, seeds, first, last, window, shrink, max_contexts, negative, T, K, alpha,
     alpha_end, capacity, centres=None, mean=False, exact=True,
@@ -163,6 +171,8 @@ def sgns(
         negatives = negatives_of(accept, alias, noise, K)
         one, several, dW, dC = block_gradients(block, rows, negatives, W, C, negative / K, mean, exact)
         loss, pairs = loss + one, pairs + several
+        if not mean and (window == 0 or (centres or T) < T):
+            rate *= unpiled(block, rows, centres or T)
         W -= rate * dW
         C -= rate * dC
     return loss, pairs, W, C

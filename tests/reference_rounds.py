@@ -3,26 +3,34 @@
 from itertools import groupby, zip_longest
 
 import numpy as np
-from reference import SplitMix, block_gradients, blocks, negatives_of
+from reference import SplitMix, block_gradients, blocks, negatives_of, unpiled
 
 
 def stream_rounds(
     ids, offsets, keep, accept, alias, part, seeds, capacity, window, shrink, max_contexts, T, K, centres
 ):
-    """Yield the rounds of a stream, each a list of (positions read, block, tokens of rows, negatives)."""
+    """Yield the rounds of a stream, lists of (positions read, block, tokens of rows, negatives, part of steps)."""
     reading, noise = SplitMix(seeds[0]), SplitMix(seeds[1])
     framed = blocks(ids, offsets, keep, *part, reading, capacity, window, shrink, max_contexts, T, centres)
     for _, round_ in groupby(framed, key=lambda block: block[0]):
-        yield [(*block, negatives_of(accept, alias, noise, K)) for block in round_]
+        yield [
+            (
+                *block,
+                negatives_of(accept, alias, noise, K),
+                unpiled(*block[1:], centres) if window == 0 or centres < T else 1,
+            )
+            for block in round_
+        ]
 
 
 def learn_round(part, round_, W, C, share, alphas, mean):
     """Return loss, pairs and what one stream adds to W and C, which stay as they are."""
     own_W, own_C, loss, pairs = np.zeros_like(W), np.zeros_like(C), 0.0, 0
-    for read, block, rows, negatives in round_:
+    for read, block, rows, negatives, part_of_steps in round_:
         rate = alphas[0] + (alphas[1] - alphas[0]) * (read - part[0]) / (part[1] - part[0])
         one, several, dW, dC = block_gradients(block, rows, negatives, W + own_W, C + own_C, share, mean)
         loss, pairs = loss + one, pairs + several
+        rate *= 1 if mean else part_of_steps
         own_W -= rate * dW
         own_C -= rate * dC
     return loss, pairs, own_W, own_C

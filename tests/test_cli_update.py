@@ -78,6 +78,11 @@ def test_standard_input_is_read(trained):
     assert "fresh" in embedkit.load(MODEL)
 
 
+def test_of_singular_vectors_which_may_turn_no_way_is_told(run):
+    assert run("train", "--source", "sessions", "--input", "first.csv", "--vector-size", "4").exit_code == 0
+    assert "1 new token and 1 new key joined.\n" in update(run, "--input", "second.csv").stderr
+
+
 @pytest.mark.parametrize(
     ("args", "said", "code"),
     [

@@ -144,6 +144,32 @@ def test_what_cannot_be_divided_is_refused_with_a_remedy(engine, tmp_path, sourc
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("order", [("timed", "plain"), ("plain", "timed")])
+def test_files_of_which_some_have_times_are_refused_as_in_one_process(engine, tmp_path, order):
+    (tmp_path / "timed.csv").write_text("user,item,timestamp\n" + "".join(f"u{n},i{n % 7},{n}\n" for n in range(40)))
+    (tmp_path / "plain.csv").write_text("user,item\n" + "".join(f"u{n},i{n % 5}\n" for n in range(40)))
+    source = embedkit.make_source("sessions", input=[str(tmp_path / f"{name}.csv") for name in order])
+    with pytest.raises(SourceError, match=r"times or weights.*--time-column"):
+        PartitionedCorpus.from_source(source, engine)
+
+
+def test_a_part_of_which_nothing_is_left_is_no_hindrance(engine, tmp_path):
+    for name, lines in (("a", "u,x,1\nu,y,2\n"), ("b", "u,x,0\nv,y,-1\n"), ("c", "v,y,1\nv,x,3\n")):
+        (tmp_path / f"{name}.csv").write_text("user,item,weight\n" + lines)
+    options = {"input": str(tmp_path / "*.csv"), "weight_column": "weight"}
+    whole = embedkit.read("sessions", **options)
+    source = embedkit.make_source("sessions", **options)
+    corpus = PartitionedCorpus.from_source(source, engine)
+    assert dict(zip(corpus.tokens, corpus.counts, strict=True)) == dict(zip(whole.tokens, whole.counts, strict=True))
+    assert corpus.n_parts == 2
+    assert corpus.dropped == whole.dropped
+    (tmp_path / "blank").mkdir()
+    for number in range(2):
+        (tmp_path / "blank" / f"{number}.txt").write_text(" \n")
+    with pytest.raises(SourceError, match="no words, only white space"):
+        PartitionedCorpus.from_source(embedkit.make_source("text", input=str(tmp_path / "blank")), engine)
+
+
 def test_what_an_engine_cannot_do_is_refused_before_anything_is_read(engine):
     with pytest.raises(EmbedkitError, match="'doc2vec' does not learn in partitions"):
         embedkit.train("text", "doc2vec", engine=engine, input="missing.txt")

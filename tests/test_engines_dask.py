@@ -115,6 +115,12 @@ def test_input_that_workers_do_not_see_is_told_in_one_line(cluster, visits, tmp_
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.filterwarnings("error:Port 8787")
+def test_a_cluster_of_this_machine_beside_another_warns_of_nothing(cluster):
+    with make_engine("dask") as engine:
+        assert engine.map(len, ["abc"]) == [3]
+
+
 def test_a_scheduler_that_does_not_answer_is_refused_in_bounded_time():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

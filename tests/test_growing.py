@@ -262,6 +262,17 @@ def test_times_must_be_there_if_they_were_and_are_told_of_if_they_were_not(model
     assert run.start is None
 
 
+def test_what_was_learned_before_is_told_of(models, base):
+    some = Corpus.from_sentences([*day(0, 2, 0), *day(2, 4, 1), *day(SIZE, SIZE + 1, 0)])
+    for again, told in ((base, base.n_tokens), (some, 10)):
+        run = Telling()
+        embedkit.update(models["als"], again, run=run)
+        assert any(line.startswith(f"{told} of {again.n_tokens} new tokens are") for line in run.lines)
+    run = Telling()
+    embedkit.update(models["als"], Corpus.from_sentences(day(0, 4, 1)), run=run)
+    assert not any("learned before" in line for line in run.lines)
+
+
 @pytest.mark.parametrize(
     ("trainer", "options", "said"),
     [

@@ -94,6 +94,24 @@ def test_where_there_are_no_locks_nothing_is_removed_and_files_are_written(tmp_p
         assert free
 
 
+def test_a_file_that_another_is_about_to_sweep_is_not_written(tmp_path, monkeypatch):
+    path, lock, swept = tmp_path / "model.safetensors", fcntl.flock, []
+
+    def sweep_first(descriptor, how):
+        if not swept:
+            swept.extend(tmp_path.glob("*.tmp"))
+            raise OSError(errno.EWOULDBLOCK, "Resource temporarily unavailable")
+        lock(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", sweep_first)
+    with replacing(path) as file:
+        for left in swept:
+            left.unlink(missing_ok=True)
+        file.write(b"whole")
+    assert swept
+    assert path.read_bytes() == b"whole"
+
+
 def test_an_error_leaves_nothing(tmp_path):
     path = tmp_path / "model.safetensors"
 

@@ -178,6 +178,7 @@ def _tell(run: TerminalRun, model: Embeddings, grown: Embeddings) -> None:
     joined = [plural(len(grown) - len(model), "new token")]
     if grown.keys is not None:
         joined.append(plural(len(grown.keys) - len(model.keys or ()), "new key"))
-    way = moved(model, grown)
+    turned = grown.config["trainer"] == "spectral"  # singular vectors may turn, which is no way
+    way = None if turned else moved(model, grown)
     told = "" if way is None else f"; those of before moved by {way:.1%} of their lengths (median)"
     run.say(f"{' and '.join(joined)} joined{told}.")

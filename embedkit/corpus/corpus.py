@@ -14,7 +14,7 @@ import numpy as np
 from embedkit.contracts import History, Run, Sentence, SentenceBatch, Source
 from embedkit.corpus.lying import histories_as_they_lie
 from embedkit.corpus.workdir import WorkFolder
-from embedkit.errors import SourceError
+from embedkit.errors import EmptyInputError, SourceError
 from embedkit.memory import check_fits, give_back
 from embedkit.names import Names
 
@@ -139,7 +139,7 @@ class Corpus:
         # Not before the encoder is gone, as its vocabulary holds more tokens than are kept.
         give_back()
         if len(encoded.tokens) == 0:
-            raise SourceError(nothing_left(n_read, min_count))
+            raise EmptyInputError(nothing_left(n_read, min_count))
         return cls(**vars(encoded), _folder=folder)
 
     @property

@@ -18,6 +18,7 @@ from embedkit.corpus.columns import Column
 from embedkit.corpus.corpus import Corpus
 from embedkit.corpus.vocabulary import GrowingVocabulary
 from embedkit.corpus.workdir import WorkFolder
+from embedkit.errors import EmptyInputError
 from embedkit.names import Names
 
 _CHUNK = 1 << 20
@@ -35,6 +36,14 @@ class RawPart:
 
 
 @dataclass(frozen=True)
+class EmptyPart:
+    """A partition of which nothing is left: why, and what its source left out."""
+
+    reason: str
+    dropped: Counter[str]
+
+
+@dataclass(frozen=True)
 class Vocabulary:
     """The tokens of some partitions, and what else is to be known of these before they can be numbered alike.
 
@@ -44,12 +53,15 @@ class Vocabulary:
         A name to show for each token, empty for none; or None.
     keyed
         Whether any sentence has a key.
+    columns
+        Which of weights and times partitions have: one set where all are alike.
     """
 
     tokens: Names
     counts: np.ndarray
     labels: Names | None
     keyed: bool
+    columns: frozenset[frozenset[str]]
     n_sentences: int
     dropped: Counter[str]
     notes: tuple[str, ...]
@@ -88,18 +100,27 @@ class Piece:
     rows: History
 
 
-def read_part(source: Source, work_dir: Path | None) -> RawPart:
+def read_part(source: Source, work_dir: Path | None) -> RawPart | EmptyPart:
     """Read a part of the input."""
-    corpus = Corpus.from_source(source, work_dir=work_dir)
+    try:
+        corpus = Corpus.from_source(source, work_dir=work_dir)
+    except EmptyInputError as error:
+        return EmptyPart(str(error), Counter(source.dropped))
     return RawPart(corpus, tuple(source.notes))
+
+
+def emptiness(part: RawPart | EmptyPart) -> EmptyPart | None:
+    """Return the partition where it is an empty one."""
+    return part if isinstance(part, EmptyPart) else None
 
 
 def vocabulary_of(raw: RawPart) -> Vocabulary:
     """Return what the whole needs to know of a partition."""
     corpus = raw.corpus
+    columns = frozenset(_columns(corpus).keys() & {"weights", "times"})
     return Vocabulary(
-        corpus.tokens, corpus.counts, corpus.labels, corpus.keys is not None, corpus.n_sentences, corpus.dropped,
-        raw.notes,
+        corpus.tokens, corpus.counts, corpus.labels, corpus.keys is not None, frozenset({columns}), corpus.n_sentences,
+        corpus.dropped, raw.notes,
     )  # fmt: skip
 
 
@@ -118,8 +139,9 @@ def merged(one: Vocabulary, other: Vocabulary) -> Vocabulary:
                 named[number] = label or named[number]
         labels = Names.from_strings(named)
     return Vocabulary(
-        _owned(tokens.names()), counts, labels, one.keyed or other.keyed, one.n_sentences + other.n_sentences,
-        one.dropped + other.dropped, tuple(dict.fromkeys(one.notes + other.notes)),
+        _owned(tokens.names()), counts, labels, one.keyed or other.keyed, one.columns | other.columns,
+        one.n_sentences + other.n_sentences, one.dropped + other.dropped,
+        tuple(dict.fromkeys(one.notes + other.notes)),
     )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from embedkit.contracts import History, Run, Source
 from embedkit.corpus import encoding
 from embedkit.corpus.corpus import nothing_left
 from embedkit.engines.engine import Engine, Told
-from embedkit.errors import SourceError
+from embedkit.errors import EmptyInputError, SourceError
 from embedkit.memory import available_bytes, readable
 from embedkit.names import Names
 
@@ -71,18 +71,29 @@ class PartitionedCorpus:
         Raises
         ------
         SourceError
-            If the source cannot be divided, or nothing is left.
+            If the source cannot be divided, its parts have not the same columns, or nothing is left.
         """
         run = run or Run()
         sources = divided(source, engine.n_parts)
         if len(sources) < engine.n_parts:
             run.say(f"The input divides into {len(sources)} partitions instead of {engine.n_parts}.")
-        raw = engine.keep(encoding.read_part, sources, work_dir, told=_telling(run))
+        read = engine.keep(encoding.read_part, sources, work_dir, told=_telling(run))
+        empty = engine.map(encoding.emptiness, read)
+        raw = [part for part, nothing in zip(read, empty, strict=True) if nothing is None]
+        if not raw:
+            raise EmptyInputError(empty[0].reason)
         found = engine.reduce(encoding.vocabulary_of, raw, encoding.merged)
+        if len(found.columns) > 1:
+            raise SourceError(
+                "some parts of the input have times or weights and others have none; name their columns with "
+                "--time-column and --weight-column, or read them apart."
+            )
         vocabulary = found.kept(min_count)
         if len(vocabulary.tokens) == 0:
-            raise SourceError(nothing_left(int(found.counts.sum()), min_count))
+            raise EmptyInputError(nothing_left(int(found.counts.sum()), min_count))
         dropped = found.dropped + found.rare(min_count)
+        for nothing in filter(None, empty):
+            dropped += nothing.dropped
         shared = engine.broadcast(vocabulary)
         if found.keyed:
             parts = engine.exchange(encoding.by_key, raw, encoding.joined, shared, work_dir)

@@ -19,6 +19,7 @@ try:
 except ImportError:  # where there are no such locks, as on Windows, an open file cannot be removed anyway
     fcntl = None  # type: ignore[assignment]
 
+_TRIES = 20
 _UNLOCKED = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)
 
 
@@ -107,18 +108,20 @@ def _lock(descriptor: int) -> bool | None:
 
 def _open_beside(target: Path) -> tuple[BinaryIO, Path]:
     """Open a new file in the target's folder, locked, and return it and where it is."""
-    while True:
+    for tries_left in reversed(range(_TRIES)):
         beside = target.parent / f"{_mark(target)}{secrets.token_hex(6)}.tmp"
         file = open(beside, "xb")  # noqa: SIM115 - the caller closes it
         try:
-            _lock(file.fileno())
-            if fcntl is None or os.fstat(file.fileno()).st_nlink:
+            taken = _lock(file.fileno()) is False
+            if fcntl is None or (os.fstat(file.fileno()).st_nlink and not (taken and tries_left)):
                 return file, beside
         except BaseException:
             file.close()
             beside.unlink(missing_ok=True)
             raise
-        file.close()  # someone took it for left, between its beginning and its lock
+        file.close()  # someone took it for left, between its beginning and its lock, and has removed it or is about to
+        beside.unlink(missing_ok=True)
+    raise OSError(errno.EBUSY, "others remove what is being written")
 
 
 def _mark(target: Path) -> str:

@@ -13,6 +13,7 @@ import platform
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields, is_dataclass, replace
 from importlib import metadata
@@ -199,7 +200,8 @@ class DaskEngine(Engine):
 
     def _connected(self) -> Client:
         if self.address is None:
-            with _deaf_children():
+            with _deaf_children(), warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "Port 8787 is already in use")  # of a page that nobody opens
                 self._cluster = LocalCluster(
                     threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=logging.CRITICAL
                 )

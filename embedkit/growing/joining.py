@@ -100,6 +100,11 @@ def join(model: Embeddings, corpus: Corpus, run: Run) -> GrownCorpus:
     corpus = _alike(model, corpus, run)
     keys = None if model.keys is None and corpus.keys is None else _Numbers.of(model.keys, corpus.keys)
     merged = None if keys is None else _merged(model, corpus, tokens, keys)
+    if again := 0 if keys is None else _known_before(model, corpus, tokens, keys):
+        run.say(
+            f"{again:,} of {corpus.n_tokens:,} new tokens are in the model's histories already, at the same times, and "
+            "now count twice: was this input learned before?"
+        )
     parts = {field.name: getattr(corpus, field.name) for field in fields(Corpus)}
     parts |= {"tokens": tokens.names, "counts": counts, "labels": _labels(model, corpus, tokens)}
     if keys is not None:
@@ -202,6 +207,26 @@ def _merged(model: Embeddings, corpus: Corpus, tokens: _Numbers, keys: _Numbers)
     weights, times = both(old.weights, new.weights), both(old.times, new.times)
     merged = History(indptr, indices, weights, times)
     return merged if times is None else _in_order(merged, np.unique(keys.of_new))
+
+
+def _known_before(model: Embeddings, corpus: Corpus, tokens: _Numbers, keys: _Numbers) -> int:
+    """Return how many new entries of histories are in the model's at the same time; 0 where there are no times."""
+    old, new = model.histories, corpus.histories()
+    if old is None or old.times is None or new is None or new.times is None:
+        return 0
+    rows = np.flatnonzero(keys.of_new < len(old))
+    old, new = old.take(keys.of_new[rows]), new.take(rows)
+    assert old.times is not None
+    assert new.times is not None
+    owners = np.concatenate([np.repeat(np.arange(len(rows)), np.diff(some.indptr)) for some in (old, new)])
+    ids = np.concatenate((tokens.of_old[old.indices], tokens.of_new[new.indices]))
+    times = np.concatenate((old.times, new.times))
+    order = np.lexsort((times, ids, owners))  # stable: of equal ones the model's stand first
+    same = np.all([values[order][1:] == values[order][:-1] for values in (owners, ids, times)], axis=0)
+    groups = np.concatenate((np.zeros(1, np.int64), np.cumsum(~same)))[: len(order)]
+    is_old = order < len(old.indices)
+    has_old = np.bincount(groups, is_old, len(order)) > 0
+    return int(np.count_nonzero(has_old[groups] & ~is_old))
 
 
 def _like(rows: History, n: int) -> History:

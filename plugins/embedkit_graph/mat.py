@@ -59,7 +59,7 @@ class MatFile:
         self._folder = tempfile.TemporaryDirectory(prefix="graph-mat-")
         self._taken = Path(self._folder.name, "taken.npz")
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _CHILD, str(path), str(self._taken)],
+            [sys.executable, "-P", "-c", _CHILD, str(path), str(self._taken)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, encoding="utf-8",
             errors="surrogateescape",
         )  # fmt: skip

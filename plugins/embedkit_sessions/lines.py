@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from embedkit import SentenceBatch, SourceError
+from embedkit import EmptyInputError, SentenceBatch, SourceError
 from embedkit_sessions.findings import Findings
 from embedkit_sessions.ids import refuse_nul
 from embedkit_sessions.inputs import File, Inputs, text_encoding, transcoded, wrong_encoding
@@ -44,7 +44,7 @@ def read_lines(inputs: Inputs, options: Options, folder: Path, findings: Finding
             yield batch
     findings.notes.append("a line's first token is its key" if options.key == "first" else "lines have no keys")
     if not some:
-        raise SourceError(
+        raise EmptyInputError(
             "nothing is left of the input: no line has a token"
             + (" besides its key." if options.key == "first" else ".")
         )

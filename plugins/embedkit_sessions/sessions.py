@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from embedkit import SentenceBatch, SourceError
+from embedkit import EmptyInputError, SentenceBatch
 from embedkit_sessions import tables, values
 from embedkit_sessions.findings import Findings
 from embedkit_sessions.grouping import Block, Rows, grouped
@@ -53,7 +53,7 @@ def read_sessions(inputs: Inputs, options: Options, folder: Path, findings: Find
         findings.dropped[f"rows of users with fewer than {options.min_interactions} interactions"] += few
     if few == counts.sum():
         left_out = ", ".join(f"{reason}: {n:,}" for reason, n in findings.dropped.items()) or "it has no rows"
-        raise SourceError(f"nothing is left of the input: {left_out}.")
+        raise EmptyInputError(f"nothing is left of the input: {left_out}.")
     gap = values.duration(options.session_gap) if options.session_gap is not None else None
     for block in grouped(reader.rows, counts, keep, items, users):
         yield _batch(block, user_ids, item_ids, gap)

@@ -108,7 +108,7 @@ class Text(embedkit.Source):
             found = True
             yield batch
         if not found:
-            raise embedkit.SourceError(self._nothing_in(files))
+            raise embedkit.EmptyInputError(self._nothing_in(files))
 
     def divided(self, n: int) -> list[embedkit.Source] | None:
         """Return sources of whole files, and of stretches of those in UTF-8, cut at line ends.

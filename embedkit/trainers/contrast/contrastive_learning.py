@@ -149,7 +149,7 @@ def learn(corpus: Corpus, options: ContrastiveOptions, run: Run) -> Embeddings:
     n_tokens = len(corpus.tokens)
     if n_tokens < 2:
         raise EmbedkitError("there is a single token, so nothing to tell apart; this trainer needs two or more.")
-    if options.target is None:
+    if options.target is None and run.start is None:  # an update's is the model's
         run.say(f"The target is {settings.target}; --target chooses another.")
     _check_memory(corpus, options, settings)
     rows = histories_of(corpus) if run.start is None else touched_histories_of(corpus)

@@ -153,6 +153,29 @@ def frame_sample(ids, start, stop, pending, cursor, keep, state, count, max_cont
 
 
 @kernel
+def unpiled(inputs, n, spans, count, most):
+    """Return what part of its steps a block takes, so that those on no token are more than `most` whole ones.
+
+    All, where no sentence repeats a token and `most` is the number of centres. A token that a session repeats is a
+    context many times over, and its steps, all from where the block began, would add up to one that overshoots.
+    """
+    original, steps = np.empty(n, np.int64), np.zeros(n, np.int64)
+    for x in range(n):
+        original[x] = x
+        for y in range(x):
+            if inputs[y] == inputs[x]:
+                original[x] = y
+                break
+    largest = 1
+    for t in range(count):
+        for x in range(spans[0, t], spans[1, t]):
+            if x != spans[2, t]:
+                steps[original[x]] += 1
+                largest = max(largest, steps[original[x]])
+    return f32(min(1.0, most / largest))
+
+
+@kernel
 def frame(ids, offsets, cursor, pending, keep, state, window, shrink, max_contexts, centres, inputs, outputs, spans):
     """Choose the next block's centres and their contexts; returns how many centres, and how many input rows.
 

@@ -22,7 +22,15 @@ from embedkit.trainers.machinery.kernels_tiles import (
     gradient_tile,
     mix_rows,
 )
-from embedkit.trainers.sampling.kernels_blocks import CENTRE, FILLED, POSITION, draw_negatives, input_rows, next_block
+from embedkit.trainers.sampling.kernels_blocks import (
+    CENTRE,
+    FILLED,
+    POSITION,
+    draw_negatives,
+    input_rows,
+    next_block,
+    unpiled,
+)
 from embedkit.trainers.sampling.kernels_hot import EXCHANGE_EVERY, exchange, to_copies
 from embedkit.trainers.sampling.kernels_rounds import INPUTS, OUTPUTS, empty_cells, gather_changed, is_full
 
@@ -255,6 +263,8 @@ def skipgram(
             gather(B, T + K, C, outputs)
         pairs += weigh_pairs(weights, spans, count, (n + 1) // 2 * 2, outputs, f32(negative / K))
         rate = f32(alpha + (alpha_end - alpha) * ((cursor[POSITION] - first) / (last - first)))
+        if window == 0 or centres < T:
+            rate *= unpiled(inputs, n, spans, count, centres)
         skipgram_block(A, B, F, weights, signs, losses, spans, count, n, rate, W, C, inputs, outputs)
         loss += total(losses)
         cursor[CENTRE] += count

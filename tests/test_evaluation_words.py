@@ -2,6 +2,7 @@
 
 import io
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -114,3 +115,11 @@ def test_words_that_were_never_seen_are_built_of_their_subwords(tmp_path):
     assert (score.pairs, score.covered, score.built) == (3, 3, 1)
     cosines = [model.similarity(*pair) for pair in (("walking", "walked"), ("walker", "talker"), ("walks", "talking"))]
     assert score.spearman == pytest.approx(spearmanr(cosines, [9, 5, 2])[0])
+
+
+def test_where_all_are_judged_alike_there_is_no_correlation(grid, tmp_path):
+    path = tmp_path / "alike.tsv"
+    path.write_text("".join(f"{one}\t{other}\t5\n" for one, other in pairwise(grid.tokens[:4])))
+    score = similarities(grid, path)
+    assert math.isnan(score.spearman)
+    assert score.covered == 3

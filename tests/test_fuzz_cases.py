@@ -304,3 +304,11 @@ def test_a_state_that_is_none_is_called_a_state(content, tmp_path):
         _read(tmp_path / "state.safetensors")
     assert "model" not in str(caught.value)
     assert "Remove it" in str(caught.value) or "no state" in str(caught.value)
+
+
+def test_an_archive_whose_names_are_not_utf8(tmp_path):
+    path = tmp_path / "v.npz"
+    np.savez(path, vectors=np.ones((2, 2), np.float32), tokenså=np.array(["a", "b"]))
+    path.write_bytes(path.read_bytes().replace("tokenså".encode(), b"tokens\xab\xab"))
+    with pytest.raises(ModelError, match=r"v\.npz is damaged or no \.npz file"):
+        embedkit.import_vectors(str(path))

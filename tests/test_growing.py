@@ -242,6 +242,18 @@ def test_joined_counts_and_histories_are_those_of_all_sentences(before, after):
         assert joined.tokens[ours.indices] == both.tokens[theirs.indices]
 
 
+def test_spectral_chooses_anew_once_there_is_a_fifth_more():
+    def people(first, last):
+        return [Sentence([f"i{(p + i * i) % 11}" for i in range(8)], key=f"p{p}") for p in range(first, last)]
+
+    first = embedkit.train(Corpus.from_sentences(people(0, 60)), "spectral", vector_size=4)
+    assert first.config["chosen_at"] == 480
+    second = embedkit.update(first, Corpus.from_sentences(people(60, 70)))
+    assert (second.config["chosen_at"], second.config["chosen"]) == (480, first.config["chosen"])
+    third = embedkit.update(second, Corpus.from_sentences(people(70, 75)))
+    assert third.config["chosen_at"] == 600
+
+
 class Telling(Run):
     def __init__(self):
         super().__init__()

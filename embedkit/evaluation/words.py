@@ -105,9 +105,9 @@ def similarities(embeddings: Embeddings, path: str | Path) -> SimilarityScore:
     words, unit = _vectors_of_unknown(embeddings, pairs, ids)
     covered = ((ids >= 0) | words).all(axis=1)
     n_built = int((words.any(axis=1) & covered).sum())
-    if covered.sum() < 2:
-        return SimilarityScore(float("nan"), len(pairs), int(covered.sum()), n_built)
     cosines = np.einsum("ij,ij->i", unit[covered, 0], unit[covered, 1])
+    if covered.sum() < 2 or not np.ptp(cosines) or not np.ptp(judged[covered]):
+        return SimilarityScore(float("nan"), len(pairs), int(covered.sum()), n_built)
     return SimilarityScore(float(spearmanr(cosines, judged[covered])[0]), len(pairs), int(covered.sum()), n_built)
 
 

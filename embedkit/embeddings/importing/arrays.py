@@ -24,7 +24,7 @@ from embedkit.errors import ModelError, did_you_mean
 from embedkit.memory import check_fits
 from embedkit.names import Names
 
-_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
+_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, UnicodeDecodeError)
 
 
 def read_npy(request: Request) -> tuple[Names, np.ndarray]:

@@ -24,6 +24,7 @@ from embedkit.trainers.machinery.racing import warm_up
 from embedkit.trainers.spectral import SpectralOptions
 
 OVERSAMPLING = 32  # directions besides those wanted, which make these converge sooner
+_KEPT_UNTIL = 1.2  # times as many interactions: then an update chooses options anew
 TABLES = 6  # of n_tokens × (vector_size + OVERSAMPLING) float32, that the search and what is made of it hold at once
 
 
@@ -48,8 +49,10 @@ def learn(corpus: Corpus, options: SpectralOptions, run: Run) -> Embeddings:
     if how == "random" and not options.trend:
         # Drawn interactions are of any time: what is popular now says no more of them than what always was.
         rows = History(rows.indptr, rows.indices, rows.weights)
-    if run.start is not None:
-        chosen = run.start.config.get("chosen", {})
+    n_occurrences = int(corpus.counts.sum())
+    chosen_at = n_occurrences
+    if run.start is not None and n_occurrences <= _KEPT_UNTIL * _chosen_at(run.start):
+        chosen, chosen_at = run.start.config.get("chosen", {}), _chosen_at(run.start)
         options = replace(options, **{name: chosen[name] for name in FIXED if name in chosen})
     asked = held_out(rows, corpus.tokens, how, options.seed) if to_choose(options) else None
     width = min(size + OVERSAMPLING, len(corpus.tokens))
@@ -59,8 +62,15 @@ def learn(corpus: Corpus, options: SpectralOptions, run: Run) -> Embeddings:
     with Crew(options.workers, progress) as crew:
         options = choose(asked, len(corpus.tokens), size, options, crew, run)
         progress.chosen()
-        task = Task(corpus, options, seen, size, Standing.of(seen, rows, len(corpus.tokens), options.trend_window))
+        standing = Standing.of(seen, rows, len(corpus.tokens), options.trend_window)
+        task = Task(corpus, options, seen, size, standing, chosen_at)
         return _learned(task, width, crew, run)
+
+
+def _chosen_at(start: Embeddings) -> int:
+    """Return how many occurrences there were when a model's options were chosen."""
+    counts = 0 if start.counts is None else int(start.counts.sum())
+    return int(start.config.get("chosen_at", counts))
 
 
 def _check_memory(corpus: Corpus, options: SpectralOptions) -> None:
@@ -106,6 +116,8 @@ class Task:
         How many numbers a vector is to have.
     standing
         How popular the tokens are.
+    chosen_at
+        Of how many occurrences the options were chosen; all that there are where None.
     """
 
     corpus: Corpus
@@ -113,6 +125,7 @@ class Task:
     seen: History
     size: int
     standing: Standing
+    chosen_at: int | None = None
 
     def snapshot(self, subspace: Subspace, scale: float, losses: list[float]) -> Callable[[], Embeddings]:
         """Return what makes embeddings of the subspace as it is now, in threads of its own."""
@@ -136,7 +149,11 @@ class Task:
             context_vectors=made.context_vectors,
             query="spectral",
             arrays={"prior": made.prior, "singular_values": values * np.float32(scale)},
-            config={"fold_in": fold_in, "chosen": {name: getattr(options, name) for name in FIXED}},
+            config={
+                "fold_in": fold_in,
+                "chosen": {name: getattr(options, name) for name in FIXED},
+                "chosen_at": int(self.corpus.counts.sum()) if self.chosen_at is None else self.chosen_at,
+            },
             losses=losses,
         )
 

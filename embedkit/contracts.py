@@ -245,6 +245,10 @@ class Trainer:
         raise NotImplementedError
 
     @classmethod
+    def check_divides(cls, options: Any) -> None:
+        """Refuse options that do not go with an engine, before anything is read; asked where `divides`."""
+
+    @classmethod
     def options_to_grow(cls, start: Embeddings, options: Any) -> Any:
         """Return the options with which `train` grows `run.start`, which was learned with `options`.
 

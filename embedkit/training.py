@@ -282,7 +282,7 @@ def train(
         if checkpoint is not None:
             checkpoint.check(plan.trainer)
         if run is not None and run.engine is not None:
-            check_divides(plan.trainer, early_stopping is not None, checkpoint is not None)
+            check_divides(plan.trainer, plan.trainer_options, early_stopping is not None, checkpoint is not None)
         return plan.train(plan.read(run), run, early_stopping, checkpoint)
     if run is not None and run.engine is not None:
         raise EmbedkitError("an engine reads the source itself, in partitions; give it the source, not a corpus.")
@@ -290,8 +290,8 @@ def train(
     return _learn(chosen, source, trainer_options(source, chosen, options), run or Run(), early_stopping, checkpoint)
 
 
-def check_divides(trainer: type[Trainer], stops_early: bool, keeps_states: bool) -> None:
-    """Refuse what cannot be done by an engine: other trainers, early stopping, and states to resume from."""
+def check_divides(trainer: type[Trainer], options: Any, stops_early: bool, keeps_states: bool) -> None:
+    """Refuse what cannot be done by an engine: other trainers, some options, early stopping, states to resume from."""
     if not trainer.divides:
         raise EmbedkitError(
             f"trainer {trainer.name!r} does not learn in partitions; als, cbow, glove, skipgram and spectral do. "
@@ -300,6 +300,7 @@ def check_divides(trainer: type[Trainer], stops_early: bool, keeps_states: bool)
     for asked, flag in ((stops_early, "--early-stopping"), (keeps_states, "--checkpoint")):
         if asked:
             raise EmbedkitError(f"{flag} does not go with --engine yet; leave one of them out.")
+    trainer.check_divides(options)
 
 
 def trainer_options(corpus: Corpus, trainer: type[Trainer], values: Mapping[str, Any]) -> Any:

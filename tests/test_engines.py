@@ -175,8 +175,11 @@ def test_what_an_engine_cannot_do_is_refused_before_anything_is_read(engine):
         embedkit.train("text", "doc2vec", engine=engine, input="missing.txt")
     with pytest.raises(EmbedkitError, match="--early-stopping does not go with --engine"):
         embedkit.train("sessions", "als", engine=engine, early_stopping="ndcg@20", input="missing.csv")
-    with LocalEngine(1, partitions=1) as one, pytest.raises(OptionError, match="not learned in partitions"):
-        embedkit.train("text", "skipgram", engine=one, loss="softmax")
+    for trainer in ("skipgram", "cbow"):
+        with pytest.raises(OptionError, match="not learned in partitions"):
+            embedkit.train("text", trainer, engine=engine, loss="softmax", input="missing.txt")
+        with pytest.raises(OptionError, match="reproducible is for one process"):
+            embedkit.train("text", trainer, engine=engine, reproducible=True, input="missing.txt")
 
 
 @pytest.mark.parametrize(

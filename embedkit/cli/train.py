@@ -173,7 +173,7 @@ def train(ctx: click.Context, /, source: str, trainer: str | None, output: Path,
         checkpoint.check(plan.trainer)
         checkpoint.prepare()
     if params["engine"] is not None:
-        check_divides(plan.trainer, stopping is not None, checkpoint is not None)
+        check_divides(plan.trainer, plan.trainer_options, stopping is not None, checkpoint is not None)
     check_writable(output)
     refuse_to_replace_other(output)
     work_dir = plan.corpus_options.work_dir

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from embedkit.contracts import Run, Trainer
 from embedkit.options import Between, option
-from embedkit.trainers.skipgram import Word2VecOptions, word2vec_options_to_grow
+from embedkit.trainers.skipgram import Word2VecOptions, check_word2vec_divides, word2vec_options_to_grow
 
 if TYPE_CHECKING:
     from embedkit.corpus import Corpus
@@ -42,6 +42,11 @@ class CBOW(Trainer):
         from embedkit.trainers.sampling.word2vec import learn
 
         return learn(corpus, options, run, "cbow")
+
+    @classmethod
+    def check_divides(cls, options: Word2VecOptions) -> None:
+        """See `check_word2vec_divides`."""
+        check_word2vec_divides(options)
 
     @classmethod
     def options_to_grow(cls, start: Embeddings, options: Word2VecOptions) -> Word2VecOptions:

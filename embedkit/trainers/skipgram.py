@@ -110,6 +110,20 @@ def word2vec_options_to_grow(start: Embeddings, options: Word2VecOptions) -> Wor
     return options
 
 
+def check_word2vec_divides(options: Word2VecOptions) -> None:
+    """Refuse what skip-gram and CBOW do not do in partitions.
+
+    Raises
+    ------
+    OptionError
+        If the loss is another than negative sampling, or the same bits are asked for.
+    """
+    if options.loss != "negative-sampling":
+        raise OptionError("loss", f"{options.loss!r} is not learned in partitions; use negative-sampling.")
+    if options.reproducible:
+        raise OptionError("reproducible", "is for one process; leave it out, or leave --engine out.")
+
+
 class SkipGram(Trainer):
     """Skip-gram: each token predicts its context (Word2Vec, item2vec)."""
 
@@ -127,6 +141,11 @@ class SkipGram(Trainer):
         from embedkit.trainers.sampling.word2vec import learn
 
         return learn(corpus, options, run, "skipgram")
+
+    @classmethod
+    def check_divides(cls, options: Word2VecOptions) -> None:
+        """See `check_word2vec_divides`."""
+        check_word2vec_divides(options)
 
     @classmethod
     def options_to_grow(cls, start: Embeddings, options: Word2VecOptions) -> Word2VecOptions:

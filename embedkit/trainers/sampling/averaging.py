@@ -19,7 +19,7 @@ from embedkit.contracts import Run
 from embedkit.corpus import Corpus
 from embedkit.corpus.partitioned import PartitionedCorpus
 from embedkit.embeddings import Embeddings
-from embedkit.errors import EmbedkitError, OptionError
+from embedkit.errors import EmbedkitError
 from embedkit.trainers.machinery.distributions import keep_probabilities, noise_probabilities
 from embedkit.trainers.machinery.racing import Race, divided
 from embedkit.trainers.machinery.tables import finite, random_table
@@ -110,15 +110,9 @@ def learn(corpus: PartitionedCorpus, options: Word2VecOptions, run: Run, archite
 
     Raises
     ------
-    OptionError
-        If the loss is another than negative sampling.
     EmbedkitError
         If no token has another beside it, or the vectors diverge.
     """
-    if options.loss != "negative-sampling":
-        raise OptionError("loss", f"{options.loss!r} is not learned in partitions; use negative-sampling.")
-    if options.reproducible:
-        raise OptionError("reproducible", "is for one process; leave it out, or leave --engine out.")
     engine, n_tokens = corpus.engine, len(corpus.tokens)
     if engine.reduce(_longest, corpus.parts, max) < 2:
         raise EmbedkitError("every sentence has a single token, so nothing occurs together; check how they are split.")

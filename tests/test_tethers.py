@@ -1,9 +1,10 @@
-"""What holds the rows of a growing model back, and where its vectors are put."""
+"""What holds the rows of a growing model back, where its vectors are put, and what stays as it was chosen."""
 
 import numpy as np
 import pytest
 
-from embedkit import Names
+import embedkit
+from embedkit import Corpus, Names, Sentence
 from embedkit.trainers.machinery.growth import Known, Tether, anchors
 
 
@@ -37,3 +38,14 @@ def test_what_is_free_is_not_remembered():
     tether.pull()
     assert (table == 2).all()
     assert anchors([tether]) == {}
+
+
+def test_contrastive_goes_on_with_the_target_that_it_had():
+    owned = [Sentence([f"i{(k + n) % 9}" for n in range(6)], key=f"k{k}", times=range(6)) for k in range(30)]
+    nobodys = [Sentence([f"i{(k + n) % 9}" for n in range(6)], times=range(6)) for k in range(30)]
+    base = embedkit.train(Corpus.from_sentences(nobodys), "contrastive", vector_size=4)
+    grown = embedkit.update(base, Corpus.from_sentences(owned))
+    for name in ("target", "recency", "repeats"):
+        assert grown.config[name] == base.config[name]
+    assert embedkit.train(Corpus.from_sentences(owned), "contrastive", vector_size=4).config["recency"] == 1
+    assert base.config["recency"] == 0.5

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from embedkit.contracts import Run, Trainer
@@ -94,5 +94,6 @@ class Contrastive(Trainer):
 
     @classmethod
     def options_to_grow(cls, start: Embeddings, options: ContrastiveOptions) -> ContrastiveOptions:
-        """Return the options as they are."""
-        return options
+        """Return them with what was learned before, which new sentences of another kind would change."""
+        settled = {name: start.config[name] for name in ("target", "recency", "repeats") if name in start.config}
+        return replace(options, **settled)

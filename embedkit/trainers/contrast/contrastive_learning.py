@@ -132,7 +132,7 @@ class Learning:
             vectors,
             context_vectors=targets,
             query="contrastive",
-            config={"recency": self.settings.recency, "offsets": self.settings.offsets},
+            config={name: getattr(self.settings, name) for name in ("target", "recency", "repeats", "offsets")},
             losses=losses,
         )
 

@@ -1,13 +1,17 @@
 """Engines: what `map`, `keep`, `exchange`, `reduce` and `broadcast` give; corpora and trainings in partitions."""
 
+import time
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 import embedkit
+from embedkit.corpus.encoding import read_part
 from embedkit.corpus.partitioned import PartitionedCorpus
 from embedkit.engines import make_engine
+from embedkit.engines.engine import given_up
 from embedkit.engines.local import LocalEngine
 from embedkit.errors import EmbedkitError, OptionError, SourceError, UnknownNameError
 
@@ -74,6 +78,32 @@ def test_an_exchange_brings_each_partition_a_piece_of_every_other(engine):
 def test_errors_come_back_as_they_were_raised(engine):
     with pytest.raises(SourceError, match="part 1 is not to be read"):
         engine.map(wrong, [1])
+
+
+def test_work_is_told_when_nobody_waits_for_it_any_more():
+    broken_off = []
+
+    def patient(part):
+        deadline = time.monotonic() + 20
+        while not given_up() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        broken_off.append(given_up())
+
+    def impatient(done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), LocalEngine(2) as engine:
+        engine.map(patient, [1, 2], told=impatient)
+    assert broken_off == [True, True]
+
+
+def test_reading_a_partition_is_broken_off_too(tmp_path):
+    (tmp_path / "long.txt").write_text("one two three four " * 600_000)
+    source = embedkit.make_source("text", input=str(tmp_path / "long.txt"))
+    with LocalEngine(1) as engine:
+        engine._over.set()
+        with pytest.raises(InterruptedError):
+            engine.map(read_part, [source], tmp_path)
 
 
 def test_an_engine_that_is_not_there_is_refused():

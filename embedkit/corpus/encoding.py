@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from embedkit.contracts import History, Source
+from embedkit.contracts import History, Run, Source
 from embedkit.corpus import kernels
 from embedkit.corpus.columns import Column
 from embedkit.corpus.corpus import Corpus
 from embedkit.corpus.vocabulary import GrowingVocabulary
 from embedkit.corpus.workdir import WorkFolder
+from embedkit.engines.engine import given_up
 from embedkit.errors import EmptyInputError
 from embedkit.names import Names
 
@@ -100,10 +101,19 @@ class Piece:
     rows: History
 
 
+class _Heeding(Run):
+    """Breaks reading off where nobody waits for it."""
+
+    def progress(self, done: float, total: float, **more: Any) -> None:
+        """Look whether somebody still does."""
+        if given_up():
+            raise InterruptedError("nobody waits for this partition")
+
+
 def read_part(source: Source, work_dir: Path | None) -> RawPart | EmptyPart:
     """Read a part of the input."""
     try:
-        corpus = Corpus.from_source(source, work_dir=work_dir)
+        corpus = Corpus.from_source(source, work_dir=work_dir, run=_Heeding())
     except EmptyInputError as error:
         return EmptyPart(str(error), Counter(source.dropped))
     return RawPart(corpus, tuple(source.notes))

@@ -6,12 +6,23 @@ its arguments alone: when a worker is lost, what it held is made anew elsewhere,
 
 from __future__ import annotations
 
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 Told = Callable[[int, int], None]
 """Called several times a second with how many pieces of work are done, and of how many; what it raises ends them."""
+
+
+here = threading.local()
+"""What a thread of an engine knows of it: `over`, an event that is set when the engine gives up."""
+
+
+def given_up() -> bool:
+    """Tell, from within work, whether nobody waits for its result any more; work of long asks now and then."""
+    over: threading.Event | None = getattr(here, "over", None)
+    return over is not None and over.is_set()
 
 
 def nobody(done: int, total: int) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from embedkit.engines.engine import Engine, Told, nobody
+from embedkit.engines.engine import Engine, Told, here, nobody
 
 _LOOK_EVERY = 0.25
 
@@ -31,7 +32,12 @@ class LocalEngine(Engine):
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         self.n_workers = workers or cores
         self.n_parts = partitions or self.n_workers
-        self._pool = ThreadPoolExecutor(self.n_workers, "embedkit-part")
+        self._over = threading.Event()
+        self._pool = ThreadPoolExecutor(self.n_workers, "embedkit-part", self._introduce)
+
+    def _introduce(self) -> None:
+        """Let a thread know when the engine gives up."""
+        here.over = self._over
 
     def map(self, work: Callable[..., Any], parts: Sequence[Any], *shared: Any, told: Told = nobody) -> list[Any]:
         """See `Engine`."""
@@ -88,6 +94,7 @@ class LocalEngine(Engine):
 
     def close(self) -> None:
         """See `Engine`."""
+        self._over.set()
         self._pool.shutdown(cancel_futures=True)
 
 

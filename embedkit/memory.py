@@ -18,7 +18,7 @@ _SECOND_FILES = "memory.max", "memory.current", ("active_file", "inactive_file")
 
 def available_bytes() -> int | None:
     """Return how many bytes this process can still take: the least of machine, control groups and limits; or None."""
-    limits = [limit for limit in (_of_machine(), _of_process()) if limit is not None]
+    limits = [limit for limit in (of_machine(), _of_process()) if limit is not None]
     limits += of_cgroups()
     return max(0, min(limits)) if limits else None
 
@@ -141,14 +141,15 @@ def _read_number(path: Path) -> int | None:
         return None
 
 
-def _of_machine() -> int | None:
+def of_machine(told: Path = Path("/proc/meminfo")) -> int | None:
+    """Return how many bytes the machine has free, room to swap to included, which is slow but no end."""
     try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
+        lines = told.read_text().splitlines()
     except OSError:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")  # macOS: all there is, as a bound
     fields = dict(line.split(":", 1) for line in lines if ":" in line)
-    free = fields.get("MemAvailable")
-    return int(free.split()[0]) * 1024 if free else None
+    free = [int(fields[name].split()[0]) * 1024 for name in ("MemAvailable", "SwapFree") if name in fields]
+    return sum(free) if "MemAvailable" in fields else None
 
 
 def _of_process() -> int | None:

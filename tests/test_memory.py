@@ -11,11 +11,21 @@ import pytest
 import embedkit
 from embedkit import Corpus, EmbedkitError
 from embedkit.corpus.vocabulary import GrowingVocabulary
-from embedkit.memory import available_bytes, check_fits, of_cgroups, readable
+from embedkit.memory import available_bytes, check_fits, of_cgroups, of_machine, readable
 
 
 def test_there_is_some_memory():
     assert available_bytes() > 1 << 20
+
+
+def test_room_to_swap_to_counts(tmp_path):
+    told = tmp_path / "meminfo"
+    told.write_text("MemTotal: 4000 kB\nMemAvailable:    1000 kB\nSwapTotal: 900 kB\nSwapFree:   500 kB\n")
+    assert of_machine(told) == 1500 * 1024
+    told.write_text("MemAvailable: 1000 kB\n")
+    assert of_machine(told) == 1000 * 1024
+    told.write_text("MemTotal: 4000 kB\n")
+    assert of_machine(told) is None
 
 
 def test_what_fits_passes():

@@ -1,4 +1,4 @@
-"""How much memory there is, so that what cannot fit is refused before hours are spent on it."""
+"""How much memory there is, so that what cannot fit is refused before hours are spent on it; and how many cores."""
 
 from __future__ import annotations
 
@@ -21,6 +21,11 @@ def available_bytes() -> int | None:
     limits = [limit for limit in (of_machine(), _of_process()) if limit is not None]
     limits += of_cgroups()
     return max(0, min(limits)) if limits else None
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def check_fits(needed: int, what: str, remedy: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -14,6 +13,7 @@ from embedkit.atlas.neighbours import Neighbours, nearest
 from embedkit.contracts import Run
 from embedkit.embeddings.lookup import find_ids
 from embedkit.errors import EmbedkitError, OptionError, missing_extra
+from embedkit.memory import available_cores
 
 if TYPE_CHECKING:
     from embedkit.embeddings import Embeddings
@@ -148,7 +148,7 @@ def _tsne(vectors: np.ndarray, places: np.ndarray, seed: int, perplexity: float,
         raise missing_extra("openTSNE", "map", "a map by t-SNE") from error
     perplexity = min(perplexity, (len(vectors) - 1) / 3)
     found = nearest(vectors, int(3 * perplexity), run)
-    jobs = _threads() if len(vectors) >= _SHARED_FROM else 1
+    jobs = available_cores() if len(vectors) >= _SHARED_FROM else 1
     affinities = PerplexityBasedNN(
         knn_index=PrecomputedNeighbors(found.ids.astype(np.int64), _distances(found)),
         perplexity=perplexity, n_jobs=jobs, random_state=seed,
@@ -199,7 +199,3 @@ def _scaled(places: np.ndarray, width: float, seed: int) -> np.ndarray:
     spread = float(places[:, 0].std()) or 1.0
     noise = np.random.default_rng(seed).normal(scale=width / 1000, size=places.shape)
     return np.asarray(places.astype(np.float64) * (width / spread) + noise)
-
-
-def _threads() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

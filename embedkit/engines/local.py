@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -11,6 +10,7 @@ from typing import Any
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from embedkit.engines.engine import Engine, Told, here, nobody
+from embedkit.memory import available_cores
 
 _LOOK_EVERY = 0.25
 
@@ -29,8 +29,7 @@ class LocalEngine(Engine):
     name = "local"
 
     def __init__(self, workers: int | None = None, *, partitions: int | None = None) -> None:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        self.n_workers = workers or cores
+        self.n_workers = workers or available_cores()
         self.n_parts = partitions or self.n_workers
         self._over = threading.Event()
         self._pool = ThreadPoolExecutor(self.n_workers, "embedkit-part", self._introduce)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy as np
 from embedkit.contracts import History
 from embedkit.errors import EmbedkitError, OptionError
 from embedkit.evaluation.rankers import SCORES, WORTH_KERNEL, Ranker, WholeRows, copied
-from embedkit.memory import available_bytes, readable
+from embedkit.memory import available_bytes, available_cores, readable
 from embedkit.names import Names
 from embedkit.scoring import Ranked, Rows, rank
 
@@ -207,8 +206,7 @@ def ease_weights(matrix: scipy.sparse.csr_matrix, regularization: float) -> np.n
 
 def ease_seconds(n_tokens: int) -> float:
     """Return about how long EASE takes to invert its matrix on this machine's cores."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return float(n_tokens) ** 3 / (_RATE * cores)
+    return float(n_tokens) ** 3 / (_RATE * available_cores())
 
 
 def ease_obstacle(n_tokens: int, most_tokens: float | None = None) -> str:

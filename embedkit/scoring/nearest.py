@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from embedkit.errors import EmbedkitError, OptionError
-from embedkit.scoring.ranking import Ranked, Rows, n_threads
+from embedkit.memory import available_cores
+from embedkit.scoring.ranking import Ranked, Rows
 from embedkit.scoring.tiers import Tiers
 
 Exact = Callable[[np.ndarray, "Rows | None"], Ranked]
@@ -156,7 +157,7 @@ class _Search:
                 self._merge(rows, ids)
 
     def _merge_in_threads(self, rows: np.ndarray, ids: np.ndarray, parts: list[slice]) -> None:
-        with ThreadPoolExecutor(min(n_threads(), len(parts))) as pool:
+        with ThreadPoolExecutor(min(available_cores(), len(parts))) as pool:
             for _ in pool.map(lambda part: self._merge(rows[part], ids[part]), parts):
                 pass
 

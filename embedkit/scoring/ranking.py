@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from embedkit.errors import EmbedkitError, OptionError
+from embedkit.memory import available_cores
 
 Scorer = Callable[[slice, "slice | np.ndarray", np.ndarray], None]
 """Writes the scores of some queries and some candidates (a slice, or ids) into a float32 block of that shape."""
@@ -194,11 +194,6 @@ def _merge(scores: np.ndarray, left: int, best: Ranked) -> None:
     best.scores[rows[kept], place[kept]] = values[kept]
 
 
-def n_threads() -> int:
-    """Return how many threads can work at the same time."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _rank_with_kernel(blocks: _Blocks, exclude: Rows, mask: np.ndarray, best: Ranked) -> None:
     """Give each thread rows of its own to score and select from.
 
@@ -209,7 +204,7 @@ def _rank_with_kernel(blocks: _Blocks, exclude: Rows, mask: np.ndarray, best: Ra
 
     from embedkit.scoring.kernels import keep_best
 
-    workers = n_threads()
+    workers = available_cores()
     indptr, indices = exclude.indptr.astype(np.int64), exclude.indices.astype(np.int32)
     height = max(1, min(_TILE_ROWS, -(-blocks.n_queries // workers)))
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
-import os
 import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from embedkit.errors import EmbedkitError, OptionError
+from embedkit.memory import available_cores
 
 _SHORTEST_TOKEN = 16
 
@@ -94,7 +94,7 @@ class Settings:
     @property
     def n_threads(self) -> int:
         """How many batches are ranked at a time."""
-        count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        count = available_cores()
         return self.threads or max(1, count - 1)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from types import TracebackType
 from typing import Self, TypeVar
 
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from embedkit.memory import available_cores
 
 _LOOK_EVERY = 0.25
 
@@ -31,8 +32,7 @@ class Crew:
     """
 
     def __init__(self, workers: int | None, watch: Callable[[int], None] | None = None) -> None:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        self._pool = ThreadPoolExecutor(workers or cores)
+        self._pool = ThreadPoolExecutor(workers or available_cores())
         self._watch = watch or (lambda parts: None)
 
     def __enter__(self) -> Self:

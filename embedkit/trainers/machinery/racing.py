@@ -5,7 +5,6 @@ That this converges when updates are sparse is shown by Recht et al. 2011 (Hogwi
 
 from __future__ import annotations
 
-import os
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +18,7 @@ import numpy as np
 from embedkit.contracts import Run
 from embedkit.embeddings import Embeddings
 from embedkit.errors import EmbedkitError
+from embedkit.memory import available_cores
 from embedkit.trainers.machinery.growth import Tether, anchors
 from embedkit.trainers.machinery.resuming import check_within, losses_of, put_back
 
@@ -260,12 +260,7 @@ def n_workers(asked: int | None, n_tokens: int) -> int:
         return asked
     if n_tokens < _ALONE_BELOW:
         return 1
-    return cores()
-
-
-def cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return available_cores()
 
 
 def warm_up(compile_kernels: Callable[[], object], run: Run) -> None:

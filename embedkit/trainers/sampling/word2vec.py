@@ -12,12 +12,12 @@ from embedkit.contracts import Run
 from embedkit.corpus import Corpus
 from embedkit.embeddings import Embeddings
 from embedkit.errors import EmbedkitError
-from embedkit.memory import available_bytes, check_fits
+from embedkit.memory import available_bytes, available_cores, check_fits
 from embedkit.trainers.machinery.distributions import keep_probabilities
 from embedkit.trainers.machinery.growth import Known, Tether, shares
 from embedkit.trainers.machinery.kernels_tiles import LANES
 from embedkit.trainers.machinery.needs import of_drawing
-from embedkit.trainers.machinery.racing import Part, Race, cores, divided, n_workers, warm_up
+from embedkit.trainers.machinery.racing import Part, Race, divided, n_workers, warm_up
 from embedkit.trainers.machinery.tables import empty_table, finite, packed, padded, random_table
 from embedkit.trainers.sampling.losses import Architecture, Loss, Place, Rates, Stretch
 from embedkit.trainers.sampling.rounds import Apart, Own, Rounds, Streams
@@ -144,7 +144,7 @@ class Task:
 
 def _n_threads(options: Word2VecOptions, loss: Loss, rounds: Rounds | None, n_tokens: int) -> int:
     if rounds is not None:
-        return options.workers or cores()
+        return options.workers or available_cores()
     return n_workers(options.workers, n_tokens) if loss.races and not options.reproducible else 1
 
 

@@ -1,7 +1,7 @@
 """Ten updates beside training anew, on data split by time: quality, seconds, and how far old vectors moved.
 
     python benchmarks/updates.py --data DIR [--only movietweetings,diginetica,retail,words] [--trainers skipgram,als]
-        [--drift 1,0.5,0] [--validation] [--set epochs=10]
+        [--drift 1,0.5,0] [--seeds 8] [--validation] [--set epochs=10]
 
 The first six tenths of the data train a base model, ten slices of three hundredths update it one after the other, what
 comes then is the test. `--validation` leaves the last tenth out and does the same with the rest: it is there to choose
@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import numpy as np
@@ -163,13 +164,13 @@ TRAINERS = {
 }
 
 
-def moved(old: embedkit.Embeddings, new: embedkit.Embeddings) -> str:
+def moved(old: embedkit.Embeddings, new: embedkit.Embeddings) -> float | None:
     """Return the median distance of old tokens' vectors to where they are now, as a share of their lengths."""
     if old.vector_size != new.vector_size:
-        return "-"
+        return None
     now = new.vectors[new.tokens.find_all(old.tokens)]
     ways = np.linalg.norm(now - old.vectors, axis=1) / np.maximum(np.linalg.norm(old.vectors, axis=1), 1e-9)
-    return f"{np.median(ways):.3f}"
+    return float(np.median(ways))
 
 
 def known_to(base: embedkit.Embeddings, emb: embedkit.Embeddings) -> embedkit.Embeddings:
@@ -185,10 +186,31 @@ def timed(work: Callable[[], embedkit.Embeddings]) -> tuple[embedkit.Embeddings,
     return made, time.perf_counter() - began
 
 
-def rows_of(
+@dataclass
+class Found:
+    """A model's measures, the seconds that it took, and how far the base's vectors moved; means where of several."""
+
+    quality: dict[str, float]
+    seconds: float
+    moved: float | None
+
+    @classmethod
+    def mean(cls, several: Sequence[Found]) -> Found:
+        """Return the means of what was found with one seed each."""
+        quality = {name: mean([one.quality[name] for one in several]) for name in several[0].quality}
+        ways = [one.moved for one in several if one.moved is not None]
+        return cls(quality, mean([one.seconds for one in several]), mean(ways) if ways else None)
+
+    def row(self, trainer: str, what: str, best: dict[str, float]) -> list[str]:
+        """Return a row: measures with their difference to training anew, seconds, and how far vectors moved."""
+        cells = [f"{value:.4f} ({100 * (value / best[name] - 1):+.1f}%)" for name, value in self.quality.items()]
+        return [trainer, what, *cells, f"{self.seconds:.1f} s", "-" if self.moved is None else f"{self.moved:.3f}"]
+
+
+def look(
     task: Task, trainer: str, drifts: Sequence[float], changes: dict[str, Any], common: dict[str, Any]
-) -> list[list[str]]:
-    """Train the base and anew, update, and return a row of the table for each."""
+) -> dict[str, Found]:
+    """Train the base and anew, update, and return what was found of each."""
 
     def learn(part: Any) -> embedkit.Embeddings:
         return embedkit.train(task.source, trainer, input=part, **task.options, **common)
@@ -196,11 +218,11 @@ def rows_of(
     base, base_seconds = timed(lambda: learn(task.parts[0]))
     anew, anew_seconds = timed(lambda: learn(task.whole))
 
-    def quality(emb: embedkit.Embeddings) -> dict[str, float]:
-        return task.quality(known_to(base, emb) if task.source == "text" else emb)
+    def found(emb: embedkit.Embeddings, seconds: float) -> Found:
+        quality = task.quality(known_to(base, emb) if task.source == "text" else emb)
+        return Found(quality, seconds, moved(base, emb))
 
-    best = quality(anew)
-    rows = [row(trainer, "base alone", quality(base), best, base_seconds, "")]
+    looks = {"base alone": found(base, base_seconds)}
     for drift in drifts:
         grown, seconds = base, 0.0
         for part in task.parts[1:]:
@@ -208,17 +230,14 @@ def rows_of(
             grown, more = timed(lambda last=grown, how=how: embedkit.update(last, task.source, **how))
             seconds += more
         assert set(grown.tokens) <= set(anew.tokens)
-        rows.append(row(trainer, f"ten updates, drift {drift:g}", quality(grown), best, seconds, moved(base, grown)))
-        note(" ".join(rows[-1]))
-    return [*rows, row(trainer, "anew", best, best, anew_seconds, moved(base, anew))]
+        looks[f"ten updates, drift {drift:g}"] = found(grown, seconds)
+    return {**looks, "anew": found(anew, anew_seconds)}
 
 
-def row(
-    trainer: str, what: str, found: dict[str, float], best: dict[str, float], seconds: float, way: str
-) -> list[str]:
-    """Return a row: measures with their difference to training anew, seconds, and how far vectors moved."""
-    cells = [f"{value:.4f} ({100 * (value / best[name] - 1):+.1f}%)" for name, value in found.items()]
-    return [trainer, what, *cells, f"{seconds:.1f} s", way]
+def rows_of(looks: Sequence[dict[str, Found]], trainer: str) -> list[list[str]]:
+    """Return a row of the table for the base, for each drift and for training anew: means over seeds."""
+    means = {what: Found.mean([one[what] for one in looks]) for what in looks[0]}
+    return [found.row(trainer, what, means["anew"].quality) for what, found in means.items()]
 
 
 def main() -> None:
@@ -227,6 +246,7 @@ def main() -> None:
     args.add_argument("--only", default=",".join(DATA), help="comma-separated data sets")
     args.add_argument("--trainers", help="comma-separated trainers; those that suit the data where not given")
     args.add_argument("--drift", default="1", help="comma-separated values")
+    args.add_argument("--seeds", type=int, default=1, help="train with so many seeds, and print means")
     args.add_argument("--validation", action="store_true", help="leave the last tenth of the data out")
     args.add_argument("--set", nargs="*", default=[], help="options of the updates: epochs=3")
     args.add_argument("--train", nargs="*", default=[], help="options of base and anew: workers=1")
@@ -241,8 +261,12 @@ def main() -> None:
             task = DATA[name](given.data, given.validation, Path(folder))
             rows = []
             for trainer in given.trainers.split(",") if given.trainers else TRAINERS[name]:
-                rows += rows_of(task, trainer, drifts, changes, common)
-                note(f"{name}: {trainer} done")
+                looks = []
+                for seed in range(1, given.seeds + 1):
+                    looks.append(look(task, trainer, drifts, changes, {**common, "seed": seed}))
+                    for cells in rows_of(looks[-1:], f"{name}: {trainer}, seed {seed},"):
+                        note(" ".join(cells))
+                rows += rows_of(looks, trainer)
         ranking = ["Recall@20", "MRR@20" if name == "diginetica" else "NDCG@20"]
         measures = ["analogies", "WS-353", "SimLex"] if name == "words" else ranking
         print(f"\n{name}\n\n" + markdown(["trainer", "", *measures, "time", "old vectors moved"], rows), flush=True)

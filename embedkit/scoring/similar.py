@@ -29,7 +29,8 @@ def inverse_norms(vectors: np.ndarray) -> np.ndarray:
             squares = np.einsum("ij,ij->i", block, block).astype(np.float64)
         # What overflows float32, or loses its digits at the other end, is worked out in float64.
         extreme = np.flatnonzero(~((squares > _SAFE[0]) & (squares < _SAFE[1])))
-        squares[extreme] = np.square(block[extreme].astype(np.float64)).sum(axis=1)
+        with np.errstate(invalid="ignore"):  # a signalling NaN, in a damaged model: the scores are not finite then
+            squares[extreme] = np.square(block[extreme].astype(np.float64)).sum(axis=1)
         part = inverse[start : start + len(block)]
         with np.errstate(over="ignore"):
             np.divide(1, np.sqrt(squares), out=part, where=squares > 0, casting="same_kind")
@@ -38,7 +39,7 @@ def inverse_norms(vectors: np.ndarray) -> np.ndarray:
 
 def normalized(vectors: np.ndarray) -> np.ndarray:
     """Return `vectors` (n × d) as float32 rows of length 1; rows of zeros stay zeros."""
-    with np.errstate(invalid="ignore"):  # infinity times nought, in a damaged model: the scores are not finite then
+    with np.errstate(invalid="ignore"):  # infinity times nought, in a damaged model
         return np.asarray(vectors * inverse_norms(vectors)[:, None], np.float32)
 
 

@@ -1,11 +1,16 @@
 """How skip-gram and CBOW learn from a corpus in partitions: apart for a round, then brought together.
 
 A round sends the vectors to all partitions; each learns from a stretch of its own sentences and sends back how far
-every vector moved. A vector that a partition steps on c times goes about 1 - exp(-c / τ) of the way to where that
-partition wants it, τ being the steps after which it has nearly arrived. Had one process taken all C = Σ c steps, it
-would have gone 1 - exp(-C / τ) of the way. So the mean of the ways, weighted by c, is stretched by the quotient of the
-two, and at least by 2 (over-relaxation): rare tokens get nearly the sum of their ways; the sum of more than two of a
-frequent one diverges. The rule is embedkit's own; means alone are McDonald et al. 2010 (NAACL)
+every vector moved. Rare tokens are stepped on here and there, and the sum of the ways is where one process would have
+brought them. Frequent ones arrive in every partition, and the sum of their ways goes far beyond. A vector that is
+stepped on c times goes about a = 1 - exp(-c / τ) of its way, τ being the steps after which it has nearly arrived; one
+process with all C = Σ c steps would have gone A = 1 - exp(-C / τ). So the sum of the ways w is shortened by the share
+s = A / Σ a, and what that leaves of a way that does not end comes later, by momentum:
+
+    v ← (1 - s) v + s Σ w,    vectors ← vectors + s Σ w + (1 - s) v
+
+This is blockwise model-update filtering with Nesterov's momentum (Chen and Huo 2016, ICASSP), where s is 1 / n for all
+of n workers; an s for each row, between that and 1, is embedkit's own. Means alone are McDonald et al. 2010 (NAACL)
 and, for word2vec, Ji et al. 2016 (arXiv 1604.04661).
 """
 
@@ -28,10 +33,9 @@ from embedkit.trainers.sampling.losses import Architecture
 from embedkit.trainers.sampling.word2vec import PairPart, Task
 from embedkit.trainers.skipgram import Word2VecOptions
 
-_TOKENS_A_ROUND = 2  # for each token of the vocabulary, in each partition; with fewer rounds quality was lower
-_MOST_ROUNDS = 64  # an epoch
-_STEPS = 12.0  # τ times the learning rate
-_LEAST_STRETCH = 2.0  # over-relaxation: what two partitions bear
+_ROUNDS = 48  # an epoch; four partitions want as many, two would do with fewer
+_TOKENS_A_ROUND = 1000  # at least, in each partition
+_STEPS = 3.0  # τ times the learning rate
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,11 @@ class Setting:
     rounds: int
     threads: int
 
+    @property
+    def tau(self) -> float:
+        """The steps after which a vector has nearly arrived."""
+        return _STEPS / self.options.alpha
+
 
 @dataclass(frozen=True)
 class Way:
@@ -58,34 +67,35 @@ class Way:
 
     Attributes
     ----------
-    weighted
-        float32 (n_tokens × vector_size): the way of each row, times its steps.
-    steps, squares
-        float64 (n_tokens): how often it was stepped on, about, and the square of that.
+    way
+        float32 (n_tokens × vector_size): how far each row moved.
+    steps
+        float64 (n_tokens): how often it was stepped on, about.
+    arrived
+        float64 (n_tokens): which share of the whole way that is, about; summed over partitions.
     """
 
-    weighted: np.ndarray
+    way: np.ndarray
     steps: np.ndarray
-    squares: np.ndarray
+    arrived: np.ndarray
 
     @classmethod
-    def of(cls, now: np.ndarray, before: np.ndarray, steps: np.ndarray) -> Way:
+    def of(cls, now: np.ndarray, before: np.ndarray, steps: np.ndarray, tau: float) -> Way:
         """Measure the way of rows that took so many steps."""
-        weighted = now - before
-        weighted *= steps.astype(np.float32)[:, None]
-        return cls(weighted, steps, steps**2)
+        return cls(now - before, steps, -np.expm1(-steps / tau))
 
     def plus(self, other: Way) -> Way:
         """Return the ways of both, added up."""
-        return Way(self.weighted + other.weighted, self.steps + other.steps, self.squares + other.squares)
+        return Way(self.way + other.way, self.steps + other.steps, self.arrived + other.arrived)
 
-    def joint(self, tau: float) -> np.ndarray:
-        """Return the way that one process would have gone; see above."""
-        own = np.divide(self.squares, self.steps, out=np.ones_like(self.steps), where=self.steps > 0)
-        stretch = np.expm1(-self.steps / tau) / np.expm1(-own / tau)
-        stretch = np.maximum(stretch, np.minimum(self.steps / own, _LEAST_STRETCH))
-        scale = np.divide(stretch, self.steps, out=np.zeros_like(self.steps), where=self.steps > 0)
-        return self.weighted * scale.astype(np.float32)[:, None]
+    def joint(self, tau: float, velocity: np.ndarray) -> np.ndarray:
+        """Return how far to go, and change the velocity, float32 (n_tokens × vector_size); see above."""
+        one = -np.expm1(-self.steps / tau)
+        share = np.divide(one, self.arrived, out=np.ones_like(one), where=self.arrived > 0).astype(np.float32)[:, None]
+        way = share * self.way
+        velocity *= 1 - share
+        velocity += way
+        return way + (1 - share) * velocity
 
 
 @dataclass(frozen=True)
@@ -116,7 +126,7 @@ def learn(corpus: PartitionedCorpus, options: Word2VecOptions, run: Run, archite
     engine, n_tokens = corpus.engine, len(corpus.tokens)
     if engine.reduce(_longest, corpus.parts, max) < 2:
         raise EmbedkitError("every sentence has a single token, so nothing occurs together; check how they are split.")
-    rounds = rounds_an_epoch(corpus.n_tokens, n_tokens, corpus.n_parts)
+    rounds = rounds_an_epoch(corpus.n_tokens, corpus.n_parts)
     setting = Setting(options, architecture, rounds, options.workers or engine.threads)
     inputs = random_table(n_tokens, options.vector_size, options.seed)[:, : options.vector_size].copy()
     outputs = np.zeros_like(inputs)
@@ -127,7 +137,7 @@ def learn(corpus: PartitionedCorpus, options: Word2VecOptions, run: Run, archite
             raise EmbedkitError("the vectors grew beyond all bounds; lower --alpha or --negative.")
         return Embeddings.from_corpus(corpus, inputs.copy(), context_vectors=outputs.copy(), losses=list(losses))  # type: ignore[arg-type]
 
-    tau = _STEPS / options.alpha
+    velocities = np.zeros_like(inputs), np.zeros_like(outputs)
     numbered = list(enumerate(corpus.parts))
     for epoch in range(options.epochs):
         loss = pairs = 0.0
@@ -141,7 +151,8 @@ def learn(corpus: PartitionedCorpus, options: Word2VecOptions, run: Run, archite
             tables = engine.broadcast((inputs, outputs))
             made = engine.reduce(_round, numbered, Learned.plus, tables, number, setting, told=told)
             # New arrays: the old ones may still be on their way to a worker that came late.
-            inputs, outputs = inputs + made.inputs.joint(tau), outputs + made.outputs.joint(tau)
+            inputs = inputs + made.inputs.joint(setting.tau, velocities[0])
+            outputs = outputs + made.outputs.joint(setting.tau, velocities[1])
             loss, pairs = loss + made.loss, pairs + made.pairs
         losses.append(loss / pairs if pairs else 0.0)
         if not run.epoch_done(losses[-1], snapshot):
@@ -149,9 +160,9 @@ def learn(corpus: PartitionedCorpus, options: Word2VecOptions, run: Run, archite
     return snapshot()
 
 
-def rounds_an_epoch(n_occurrences: int, n_tokens: int, n_parts: int) -> int:
+def rounds_an_epoch(n_occurrences: int, n_parts: int) -> int:
     """Return in how many rounds to go through an epoch: the more, the better and the more is sent."""
-    return int(np.clip(n_occurrences / n_parts / (_TOKENS_A_ROUND * n_tokens), 1, _MOST_ROUNDS))
+    return int(np.clip(n_occurrences / n_parts / _TOKENS_A_ROUND, 1, _ROUNDS))
 
 
 def _longest(corpus: Corpus) -> int:
@@ -164,7 +175,7 @@ def _round(
     """Learn from the next stretch of a partition, and return how far that went."""
     part, corpus = numbered
     options = replace(setting.options, epochs=setting.options.epochs * setting.rounds, workers=setting.threads)
-    task = Task.of(corpus, options, setting.architecture)
+    task = Task.of(corpus, options, setting.architecture, from_zeros=True)
     n_tokens, size = tables[0].shape
     vectors = task.vectors
     vectors.inputs[:n_tokens, :size], vectors.outputs[:n_tokens, :size] = tables
@@ -180,8 +191,8 @@ def _round(
         loss, pairs = sum(one.loss for one in parts), sum(one.pairs for one in parts)
     of_inputs, of_outputs = _steps(corpus, first, last, options)
     return Learned(
-        Way.of(vectors.inputs[:n_tokens, :size], tables[0], of_inputs),
-        Way.of(vectors.outputs[:n_tokens, :size], tables[1], of_outputs),
+        Way.of(vectors.inputs[:n_tokens, :size], tables[0], of_inputs, setting.tau),
+        Way.of(vectors.outputs[:n_tokens, :size], tables[1], of_outputs, setting.tau),
         loss,
         pairs,
     )

@@ -44,10 +44,11 @@ class Vectors:
         stays 0. Behind the tokens' rows lie those for the workers' copies of frequent ones.
     """
 
-    def __init__(self, n_tokens: int, size: int, seed: int, n_copies: int = 0) -> None:
+    def __init__(self, n_tokens: int, size: int, seed: int | None, n_copies: int = 0) -> None:
         self.n_tokens, self.size = n_tokens, size
-        self.inputs = random_table(n_tokens, size, seed, n_copies)
-        self.outputs = empty_table(n_tokens + n_copies, size)
+        n = n_tokens + n_copies
+        self.inputs = empty_table(n, size) if seed is None else random_table(n_tokens, size, seed, n_copies)
+        self.outputs = empty_table(n, size)
 
     def grow(self, corpus: Corpus, run: Run) -> list[Tether]:
         """Begin with the vectors of `run.start`, if any, and return what holds them back."""
@@ -110,8 +111,10 @@ class Task:
     apart: Apart | None
 
     @classmethod
-    def of(cls, corpus: Corpus, options: Word2VecOptions, architecture: Architecture) -> Task:
-        """Prepare to learn from a corpus."""
+    def of(
+        cls, corpus: Corpus, options: Word2VecOptions, architecture: Architecture, *, from_zeros: bool = False
+    ) -> Task:
+        """Prepare to learn from a corpus; from zeros where somebody sets the vectors afterwards."""
         keep = keep_probabilities(corpus.counts, options.sample)
         module, name = LOSSES[options.loss]
         loss = getattr(import_module(f"{__package__}.{module}"), name)(corpus, options, architecture, keep)
@@ -126,7 +129,7 @@ class Task:
             options,
             np.asarray(corpus.ids),
             np.asarray(corpus.offsets),
-            Vectors(n, options.vector_size, options.seed, n_copies),
+            Vectors(n, options.vector_size, None if from_zeros else options.seed, n_copies),
             keep,
             loss,
             workers,

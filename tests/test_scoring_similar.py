@@ -35,6 +35,11 @@ def test_inverse_norms_at_the_ends_of_float32():
     np.testing.assert_allclose(normalized(vectors), [[0.6, 0.8], [0, 0], [0.6, 0.8], [0.6, 0.8]], rtol=1e-6)
 
 
+def test_a_signalling_nan_of_a_damaged_model_warns_of_nothing():
+    vectors = np.array([[0x7FA00000], [0x3F800000]], np.uint32).view(np.float32)
+    assert inverse_norms(vectors).tolist() == [0, 1]
+
+
 def test_inverse_norms_over_several_blocks():
     vectors = np.random.default_rng(0).standard_normal((40_000, 3), np.float32)
     np.testing.assert_allclose(inverse_norms(vectors), 1 / np.linalg.norm(vectors, axis=1), rtol=1e-5)

@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -204,14 +204,14 @@ class Keeper(Run):
 def identity_of(corpus: Corpus, trainer: str, options: Mapping[str, Any], run: Run) -> dict[str, Any]:
     """Return what must be the same for a training to go on: its options, and digests of all that is learned from."""
     parts = {name: getattr(corpus, name) for name in (*_PER_TOKEN, *_PER_SENTENCE)}
-    digests = {name: _digest(array) for name, array in parts.items() if array is not None}
+    digests = {name: digest([array]) for name, array in parts.items() if array is not None}
     for name, names in (("tokens", corpus.tokens), ("keys", corpus.keys)):
         if names is not None:
-            digests |= {name: _digest(names.utf8, names.offsets)}
+            digests |= {name: digest([names.utf8, names.offsets])}
     if options.get("reproducible"):
         options = {name: value for name, value in options.items() if name != "workers"}  # no bit depends on it
     if run.start is not None:
-        digests |= {"model": _digest(run.start.vectors)}
+        digests |= {"model": digest([run.start.vectors])}
         options = {**options, "drift": run.drift}
     return {
         "trainer": trainer,
@@ -222,12 +222,13 @@ def identity_of(corpus: Corpus, trainer: str, options: Mapping[str, Any], run: R
     }
 
 
-def _digest(*arrays: np.ndarray) -> str:
-    digest = hashlib.blake2b(digest_size=16)
+def digest(arrays: Iterable[np.ndarray]) -> str:
+    """Return a digest of the bytes of arrays, end to end, in little memory: 32 hexadecimal digits."""
+    told = hashlib.blake2b(digest_size=16)
     for array in arrays:
         for start in range(0, len(array), _BLOCK):
-            digest.update(array[start : start + _BLOCK].tobytes())
-    return digest.hexdigest()
+            told.update(array[start : start + _BLOCK].tobytes())
+    return told.hexdigest()
 
 
 def _refuse_changed(before: Mapping[str, Any], now: Mapping[str, Any], folder: str | Path) -> None:

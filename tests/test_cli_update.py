@@ -142,6 +142,24 @@ def test_a_checkpoint_is_kept_and_cleared(trained):
     assert not any(Path("states").glob("*.safetensors"))
 
 
+def test_an_update_that_was_saved_is_not_made_again(trained):
+    once = ("--input", "second.csv", "--checkpoint", "states", "--every", "1epoch")
+    assert update(trained, *once).exit_code == 0
+    made = MODEL.read_bytes()
+    told = refused(update(trained, "--input", "second.csv"), 1)
+    assert "the model learned from these very sentences already, on 20" in told
+    # What a kill between saving the model and clearing the state leaves.
+    Path("states/state.safetensors").write_bytes(b"a state")
+    result = update(trained, *once, "--resume")
+    assert result.exit_code == 0, result.stderr
+    assert "has these sentences already: the update was saved before it was interrupted." in result.stderr
+    assert not Path("states/state.safetensors").exists()
+    assert MODEL.read_bytes() == made
+    result = update(trained, "--input", "second.csv", "--again")
+    assert result.exit_code == 0, result.stderr
+    assert embedkit.load(MODEL).config["grown"]["times"] == 2
+
+
 def test_another_source_is_told_of(trained):
     Path("t.txt").write_text("i0 i2 fresh\n")
     result = trained("update", "--source", "text", "--input", "t.txt")

@@ -88,9 +88,12 @@ class UpdateCommand(SourceCommand):
     "--drift", type=float, default=1.0, show_default=True, metavar="NUMBER",
     help="Multiply the ways of the model's tokens by this: 0, and they stay as they are, to 1.",
 )  # fmt: skip
+@click.option("--again", is_flag=True, help="Learn from sentences though an update has done so before.")
 @checkpoint_flags
 @click.pass_context
-def update(ctx: click.Context, /, model: Path, source: str, output: Path | None, drift: float, **params: Any) -> None:
+def update(
+    ctx: click.Context, /, model: Path, source: str, output: Path | None, drift: float, again: bool, **params: Any
+) -> None:
     """Let a trained model learn from new sentences, as those of a day.
 
     New tokens and keys join, counts and histories go on, and the model's own trainer goes on from its vectors. When all
@@ -107,7 +110,7 @@ def update(ctx: click.Context, /, model: Path, source: str, output: Path | None,
     output = output or model
     checksum = info(model).checksum
     free = {name: value for name, value in given.items() if name in FREE}
-    growth = plan_growth(open_model(model), free, drift, plugins)
+    growth = plan_growth(open_model(model), free, drift, plugins, again=again)
     new, corpus_options = plan_reading(growth, source, given, plugins)
     checkpoint = checkpoint_of(params)
     if checkpoint is not None:
@@ -156,6 +159,10 @@ def _run(
         for note in source.notes:
             run.say(note)
         tell_corpus(run.say, corpus, timer.lap())
+        if checkpoint is not None and checkpoint.resume and not growth.again and growth.learned_at(corpus):
+            run.say(f"{place.model} has these sentences already: the update was saved before it was interrupted.")
+            checkpoint.clear()
+            return
         grown = growth.learn(corpus, run, checkpoint)
         place.save(grown)
         if checkpoint is not None:

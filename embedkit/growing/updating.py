@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from embedkit.checkpoints import digest
 from embedkit.contracts import Run, Source, Trainer
 from embedkit.corpus import Corpus
 from embedkit.embeddings import Embeddings, load
@@ -47,6 +48,8 @@ class Growth:
         What the ways of the model's tokens are multiplied by.
     changes
         The trainer's options that were given.
+    again
+        Whether sentences that an update has learned already may be learned once more.
     """
 
     model: Embeddings
@@ -54,10 +57,29 @@ class Growth:
     options: Any
     drift: float
     changes: Mapping[str, Any]
+    again: bool = False
+
+    def learned_at(self, corpus: Corpus) -> str | None:
+        """Return when one of the latest updates learned from these very sentences, or None."""
+        told = self.model.config.get("grown")
+        latest = told.get("latest", []) if isinstance(told, Mapping) else []
+        mark = fingerprint(corpus)
+        return next((str(one.get("at")) for one in reversed(latest) if one.get("sentences") == mark), None)
 
     def learn(self, corpus: Corpus, run: Run | None = None, checkpoint: Checkpoint | None = None) -> Embeddings:
-        """Return the model grown by the sentences of a corpus, with a note of that in its config."""
+        """Return the model grown by the sentences of a corpus, with a note of that in its config.
+
+        Raises
+        ------
+        EmbedkitError
+            If one of the latest updates learned from these very sentences, and that is not asked for again.
+        """
         run = run or Run()
+        if not self.again and (when := self.learned_at(corpus)):
+            raise EmbedkitError(
+                f"the model learned from these very sentences already, on {when}; it stays as it is. With --again they "
+                "count once more."
+            )
         before = self.model.config.get("source")
         if before is not None and corpus.source not in (None, before):
             run.say(f"The model learned from source {before} before, and now from source {corpus.source}.")
@@ -81,6 +103,7 @@ class Growth:
             "new_keys": len(learned.keys or ()) - len(self.model.keys or ()),
             "drift": self.drift,
             **self.changes,
+            "sentences": fingerprint(corpus),
         }
         return {
             "times": before.get("times", 0) + 1,
@@ -94,6 +117,7 @@ def update(
     source: str | type[Source] | Corpus,
     *,
     drift: float = 1.0,
+    again: bool = False,
     checkpoint: Checkpoint | None = None,
     plugins: Plugins | None = None,
     run: Run | None = None,
@@ -113,6 +137,8 @@ def update(
     drift
         What to multiply the ways of the model's tokens by: from 0, which keeps them as they are, to the bit, to 1, with
         which they go as far as the trainer lets them.
+    again
+        Learn from sentences even if one of the latest ten updates learned from them already, which is refused else.
     checkpoint
         As for `train`.
     options
@@ -122,7 +148,7 @@ def update(
     Raises
     ------
     EmbedkitError
-        If the model's trainer cannot grow it, or an option is the model's to say.
+        If the model's trainer cannot grow it, an option is the model's to say, or the sentences were learned already.
 
     Examples
     --------
@@ -132,7 +158,7 @@ def update(
         model = load(model, index=False)
     plugins = plugins or load_plugins()
     free = {name: value for name, value in options.items() if name in FREE}
-    growth = plan_growth(model, free, drift, plugins)
+    growth = plan_growth(model, free, drift, plugins, again=again)
     if isinstance(source, Corpus):
         if refused := options.keys() - free.keys():
             raise OptionError(min(refused), "goes with a source that is to be read; this corpus is read already.")
@@ -141,7 +167,9 @@ def update(
     return growth.learn(read_new(growth, made, corpus_options, run), run, checkpoint)
 
 
-def plan_growth(model: Embeddings, changes: Mapping[str, Any], drift: float, plugins: Plugins) -> Growth:
+def plan_growth(
+    model: Embeddings, changes: Mapping[str, Any], drift: float, plugins: Plugins, *, again: bool = False
+) -> Growth:
     """Check that a model can grow, and with which options.
 
     Raises
@@ -160,7 +188,7 @@ def plan_growth(model: Embeddings, changes: Mapping[str, Any], drift: float, plu
     if model.counts is None:
         raise EmbedkitError("the model does not tell how often its tokens occurred, so it cannot grow; train anew.")
     to_grow = {name: getattr(options, name) for name in declared}
-    return Growth(model, trainer, build(trainer.Options, {**to_grow, **changes}), float(drift), dict(changes))
+    return Growth(model, trainer, build(trainer.Options, {**to_grow, **changes}), float(drift), dict(changes), again)
 
 
 def trainer_of(model: Embeddings, plugins: Plugins) -> type[Trainer]:
@@ -207,6 +235,15 @@ def read_new(growth: Growth, source: Source, options: CorpusOptions, run: Run | 
         run=run,
         known=growth.model.tokens,
     )
+
+
+def fingerprint(corpus: Corpus) -> str:
+    """Return a mark of a corpus by all that it holds: 32 hexadecimal digits."""
+    numbers = (corpus.ids, corpus.offsets, corpus.sentence_keys, corpus.times, corpus.weights)
+    texts = [
+        array for names in (corpus.tokens, corpus.keys) if names is not None for array in (names.utf8, names.offsets)
+    ]
+    return digest([*(array for array in numbers if array is not None), *texts])
 
 
 @contextmanager

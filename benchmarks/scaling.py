@@ -1,10 +1,11 @@
 """One process beside 1, 2 and 4 Dask workers of this machine: quality and seconds.
 
-python benchmarks/scaling.py --data DIR [--only als,spectral,skipgram] [--workers 1,2,4] [--seeds 3] [--words MEGABYTES]
+python benchmarks/scaling.py --data DIR [--only als,spectral,skipgram] [--workers 1,2,4] [--partitions 2,4,8]
+    [--seeds 3] [--words MEGABYTES]
 
 Each worker is a process with one thread, each training has as many partitions as workers; times are of `train` alone,
-reading included, without the start of the cluster. More workers than cores cannot be faster: the last line tells how
-many cores there are, and how busy they were.
+reading included, without the start of the cluster. `--partitions` does the same on threads of this process. More
+workers than cores cannot be faster: the last line tells how many cores there are, and how busy they were.
 """
 
 from __future__ import annotations
@@ -46,6 +47,11 @@ def first_megabytes(text: Path, megabytes: int, scratch: Path) -> Path:
     return target
 
 
+def numbers(text: str) -> list[int]:
+    """Return the numbers between commas."""
+    return [int(part) for part in text.split(",") if part]
+
+
 def row(name: str, how: str, seeds: int, judge: Any, data: Path, **call: Any) -> None:
     """Train with some seeds, judge, and print a line of means."""
     found = []
@@ -65,6 +71,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--only", default="als,spectral,skipgram")
     parser.add_argument("--workers", default="1,2,4")
+    parser.add_argument("--partitions", default="", help="partitions of the local engine")
     parser.add_argument("--seeds", type=int, default=1, help="train with so many seeds, and print means")
     parser.add_argument("--words", type=int, default=1000, help="megabytes of the text to read")
     given = parser.parse_args()
@@ -82,7 +89,11 @@ def main() -> None:
         for name in given.only.split(","):
             call, judge = calls[name]
             row(name, "one process", given.seeds, judge, given.data, trainer=name, **call)
-            for n in map(int, given.workers.split(",")):
+            for n in numbers(given.partitions):
+                with embedkit.make_engine("local", partitions=n) as engine:
+                    how = f"local, {n} partitions"
+                    row(name, how, given.seeds, judge, given.data, trainer=name, engine=engine, **call)
+            for n in numbers(given.workers):
                 with (
                     LocalCluster(n_workers=n, threads_per_worker=1, dashboard_address=None) as cluster,
                     embedkit.make_engine("dask", scheduler=cluster.scheduler_address) as engine,

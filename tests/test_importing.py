@@ -109,6 +109,11 @@ def test_tables_of_many_columns():
     same(import_vectors("v.csv", vector_columns=["c", "a"]), vectors=VECTORS[:, [2, 0]])
 
 
+def test_a_column_without_a_name_may_hold_the_tokens(folder):
+    (folder / "v.csv").write_text(",a,b\nx,0.5,1\ny,2,-0.5\n")  # as pandas writes an index
+    same(import_vectors("v.csv"), ["x", "y"], [[0.5, 1], [2, -0.5]])
+
+
 def test_ids_in_csv_are_the_text_in_the_file():
     with open("v.csv", "w", encoding="utf-8") as file:
         file.write("id,a\n007,.5\n08,1e0\n")

@@ -143,7 +143,7 @@ def _csv(path: Path) -> Table:
 def _read(table: Table, request: Request) -> tuple[Names, np.ndarray]:
     token = None if request.keys is not None else _token_column(table, request.token_column)
     columns = _vector_columns(table, request, token)
-    names_read = [*columns, *([token] if token else [])]
+    names_read = columns if token is None else [*columns, token]
     table.check_single(names_read)
     tokens: list[Any] = []
     with Rows() as rows:
@@ -154,11 +154,11 @@ def _read(table: Table, request: Request) -> tuple[Names, np.ndarray]:
                 continue
             rows.append(block)
             done, width = done + len(block), block.shape[1]
-            if token:
+            if token is not None:
                 tokens.append(batch.column(token))
         if not done:
             raise ModelError(f"{table.path} has no rows.")
-        names = _names(tokens, table.path, token) if token else None
+        names = None if token is None else _names(tokens, table.path, token)
         if names is None:
             assert request.keys is not None
             names = read_keys(request.keys, request.token_column)

@@ -140,6 +140,7 @@ class Trial:
         state = self.states / "state.safetensors"
         if not state.exists() and self.output.exists():
             self.counts["when the model was there"] += 1  # the state is gone because all is done; nothing can be lost
+            self.output.unlink()
             return
         if state.exists():
             if trouble := _trouble(state):

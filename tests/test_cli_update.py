@@ -147,17 +147,27 @@ def test_an_update_that_was_saved_is_not_made_again(trained):
     assert update(trained, *once).exit_code == 0
     made = MODEL.read_bytes()
     told = refused(update(trained, "--input", "second.csv"), 1)
-    assert "the model learned from these very sentences already, on 20" in told
-    # What a kill between saving the model and clearing the state leaves.
-    Path("states/state.safetensors").write_bytes(b"a state")
+    assert "the model learned from these very sentences already (20" in told
     result = update(trained, *once, "--resume")
     assert result.exit_code == 0, result.stderr
-    assert "has these sentences already: the update was saved before it was interrupted." in result.stderr
-    assert not Path("states/state.safetensors").exists()
+    assert "learned from these very sentences already, so there is nothing left to do." in result.stderr
+    assert "A state" not in result.stderr
     assert MODEL.read_bytes() == made
     result = update(trained, "--input", "second.csv", "--again")
     assert result.exit_code == 0, result.stderr
     assert embedkit.load(MODEL).config["grown"]["times"] == 2
+
+
+def test_resuming_what_is_done_keeps_a_state_that_may_be_anothers_and_makes_no_other_file(trained):
+    once = ("--input", "second.csv", "--checkpoint", "states", "--resume")
+    assert update(trained, *once).exit_code == 0
+    Path("states/state.safetensors").write_bytes(b"of another training")
+    result = update(trained, *once)
+    assert result.exit_code == 0, result.stderr
+    assert "A state is still in states; remove it if it is of this update." in result.stderr
+    assert Path("states/state.safetensors").read_bytes() == b"of another training"
+    assert "already (20" in refused(update(trained, *once, "--output", "other.safetensors"), 1)
+    assert not Path("other.safetensors").exists()
 
 
 def test_another_source_is_told_of(trained):

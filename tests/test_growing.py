@@ -8,11 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import embedkit
-from embedkit import Corpus, Embeddings, EmbedkitError, OptionError, Sentence, Source, SourceError
+from embedkit import Corpus, Embeddings, EmbedkitError, OptionError, Sentence, SourceError
 from embedkit.contracts import Run
 from embedkit.growing.joining import join
-from embedkit.growing.updating import fingerprint, moved
-from embedkit.names import Names
+from embedkit.growing.updating import moved
 
 GROWING = {
     "skipgram": {"vector_size": 8, "epochs": 30, "window": "sentence", "alpha": 0.1, "sample": 0.0},
@@ -150,40 +149,6 @@ def test_an_update_of_an_update_counts_both_and_keeps_the_latest_notes(models, n
     assert (
         told["latest"][-1].items() >= {"tokens": 10, "new_tokens": 0, "new_keys": 0, "drift": 0.5, "epochs": 1}.items()
     )
-
-
-def test_sentences_that_an_update_learned_are_refused_unless_they_are_to_count_again(models, new):
-    once = embedkit.update(models["als"], new, epochs=1)
-    with pytest.raises(EmbedkitError, match=r"learned from these very sentences already, on 20.* --again"):
-        embedkit.update(once, new, epochs=1)
-    twice = embedkit.update(once, new, epochs=1, again=True)
-    assert twice.config["grown"]["times"] == 2
-    assert twice.counts.sum() == once.counts.sum() + new.n_tokens
-
-
-class Given(Source):
-    """A source of the sentences that it is given."""
-
-    name = "given"
-
-    def sentences(self):
-        return iter(self.options)
-
-
-def test_a_fingerprint_knows_sentences_whatever_a_model_knows():
-    sentences = [Sentence(["b", "a"], key="x"), Sentence(["a", "c", "a"], key="y")]
-    plain = Corpus.from_sentences(sentences)
-    others = Corpus.from_source(Given(sentences), known=Names.from_strings(["never", "c", "b"]))
-    assert fingerprint(plain) == fingerprint(others)
-    changed = [
-        [Sentence(["a", "b"], key="x"), sentences[1]],
-        [Sentence(["b", "a"], key="z"), sentences[1]],
-        [Sentence(["b", "a"], key="x", times=[1, 2]), Sentence(["a", "c", "a"], key="y", times=[1, 2, 3])],
-        [Sentence(["b", "a", "a"], key="x"), Sentence(["c", "a"], key="y")],
-        [Sentence(["b", "a"], key="x"), Sentence(["a", "d", "a"], key="y")],
-    ]
-    marks = {fingerprint(Corpus.from_sentences(some)) for some in [sentences, *changed]}
-    assert len(marks) == 1 + len(changed)
 
 
 def test_a_model_file_grows_from_its_path(models, new, tmp_path):

@@ -114,6 +114,13 @@ def test_a_column_without_a_name_may_hold_the_tokens(folder):
     same(import_vectors("v.csv"), ["x", "y"], [[0.5, 1], [2, -0.5]])
 
 
+def test_numbers_without_a_name_are_no_part_of_the_vectors(folder):
+    (folder / "v.csv").write_text(",word,a,b\n0,x,0.5,1\n1,y,2,-0.5\n")  # pandas' index of a table without one
+    said = []
+    same(import_vectors("v.csv", say=said.append), ["x", "y"], [[0.5, 1], [2, -0.5]])
+    assert said == ["the vectors are 2 columns of numbers, a to b; left aside: one without a name."]
+
+
 def test_ids_in_csv_are_the_text_in_the_file():
     with open("v.csv", "w", encoding="utf-8") as file:
         file.write("id,a\n007,.5\n08,1e0\n")

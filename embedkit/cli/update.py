@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from embedkit.checkpoints import Checkpoint
     from embedkit.cli.terminal import TerminalRun
     from embedkit.contracts import Source
+    from embedkit.corpus import Corpus
     from embedkit.embeddings import Embeddings
     from embedkit.growing.updating import Growth
     from embedkit.training import CorpusOptions
@@ -131,12 +132,16 @@ class Place:
         self.model, self.output = model, output
         self._checksum = checksum
 
+    @property
+    def in_place(self) -> bool:
+        """Whether the grown model replaces the one that is read."""
+        return self.output.exists() and self.output.samefile(self.model)
+
     def save(self, grown: Embeddings) -> None:
         """Write the grown model, unless somebody has changed the model that it would replace."""
         from embedkit.embeddings import info
 
-        in_place = self.output.exists() and self.output.samefile(self.model)
-        if in_place and info(self.model).checksum != self._checksum:
+        if self.in_place and info(self.model).checksum != self._checksum:
             raise ModelError(f"{self.model} was changed by somebody else meanwhile; it stays so. Update it again.")
         grown.save(self.output)
 
@@ -159,9 +164,10 @@ def _run(
         for note in source.notes:
             run.say(note)
         tell_corpus(run.say, corpus, timer.lap())
-        if checkpoint is not None and checkpoint.resume and not growth.again and growth.learned_at(corpus):
-            run.say(f"{place.model} has these sentences already: the update was saved before it was interrupted.")
-            checkpoint.clear()
+        if checkpoint is not None and checkpoint.resume and place.in_place and _is_done(growth, corpus):
+            run.say(f"{place.model} learned from these very sentences already, so there is nothing left to do.")
+            if checkpoint.path.exists():
+                run.say(f"A state is still in {checkpoint.folder}; remove it if it is of this update.")
             return
         grown = growth.learn(corpus, run, checkpoint)
         place.save(grown)
@@ -175,6 +181,13 @@ def _run(
     tell_result(run.say, grown, place.output, timer.lap())
     if path_of(place.output).exists():
         run.say(f"Its index is of the model before: make it again with embedkit index --model {place.output}.")
+
+
+def _is_done(growth: Growth, corpus: Corpus) -> bool:
+    """Tell whether an update with these sentences was saved already, and is not asked for again."""
+    from embedkit.growing.notes import Notes
+
+    return not growth.again and Notes.of(growth.model).of_the_same(corpus) is not None
 
 
 def _tell(run: TerminalRun, model: Embeddings, grown: Embeddings) -> None:

@@ -6,18 +6,17 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from embedkit.checkpoints import digest
 from embedkit.contracts import Run, Source, Trainer
 from embedkit.corpus import Corpus
 from embedkit.embeddings import Embeddings, load
 from embedkit.errors import EmbedkitError, OptionError, SourceError
 from embedkit.growing.joining import join
+from embedkit.growing.notes import Notes
 from embedkit.options import build, describe
 from embedkit.plugins import Plugins, load_plugins
 from embedkit.training import CorpusOptions, make_plan, train
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 FREE = ("epochs", "alpha", "min_alpha", "iterations", "workers", "seed")
 """The trainers' options that an update may have of its own; all others are the model's."""
 
-_RECENT = 10
 _ROWS = 1 << 14
 _PARTS = (
     "tokens", "vectors", "counts", "labels", "context_vectors", "keys", "key_vectors", "histories", "query", "arrays",
@@ -59,13 +57,6 @@ class Growth:
     changes: Mapping[str, Any]
     again: bool = False
 
-    def learned_at(self, corpus: Corpus) -> str | None:
-        """Return when one of the latest updates learned from these very sentences, or None."""
-        told = self.model.config.get("grown")
-        latest = told.get("latest", []) if isinstance(told, Mapping) else []
-        mark = fingerprint(corpus)
-        return next((str(one.get("at")) for one in reversed(latest) if one.get("sentences") == mark), None)
-
     def learn(self, corpus: Corpus, run: Run | None = None, checkpoint: Checkpoint | None = None) -> Embeddings:
         """Return the model grown by the sentences of a corpus, with a note of that in its config.
 
@@ -75,9 +66,11 @@ class Growth:
             If one of the latest updates learned from these very sentences, and that is not asked for again.
         """
         run = run or Run()
-        if not self.again and (when := self.learned_at(corpus)):
+        notes = Notes.of(self.model)
+        if not self.again and (same := notes.of_the_same(corpus)) is not None:
+            when = same.get("at", "some time ago")
             raise EmbedkitError(
-                f"the model learned from these very sentences already, on {when}; it stays as it is. With --again they "
+                f"the model learned from these very sentences already ({when}); it stays as it is. With --again they "
                 "count once more."
             )
         before = self.model.config.get("source")
@@ -89,27 +82,14 @@ class Growth:
             learned = train(grown, self.trainer, checkpoint=checkpoint, run=run, **options)
         learned = _with_rows_that_stay(learned, self.model, self.drift)
         told = {**self.model.config, **learned.config, "options": self.model.config["options"]}
-        return learned.with_config(**{**told, "grown": self._note(corpus, learned)})
-
-    def _note(self, corpus: Corpus, learned: Embeddings) -> dict[str, Any]:
-        """Return what the config is to tell: how often the model grew, by how much, and of the latest times by what."""
-        told = self.model.config.get("grown")
-        before = told if isinstance(told, Mapping) else {}
-        latest = {
-            "at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "source": corpus.source,
-            "tokens": corpus.n_tokens,
-            "new_tokens": len(learned) - len(self.model),
-            "new_keys": len(learned.keys or ()) - len(self.model.keys or ()),
-            "drift": self.drift,
-            **self.changes,
-            "sentences": fingerprint(corpus),
-        }
-        return {
-            "times": before.get("times", 0) + 1,
-            "tokens": before.get("tokens", 0) + corpus.n_tokens,
-            "latest": [*before.get("latest", []), latest][-_RECENT:],
-        }
+        grown_by = notes.with_one(
+            corpus,
+            new_tokens=len(learned) - len(self.model),
+            new_keys=len(learned.keys or ()) - len(self.model.keys or ()),
+            drift=self.drift,
+            **{name: options[name] for name in self.changes},
+        )
+        return learned.with_config(**{**told, "grown": grown_by})
 
 
 def update(
@@ -235,15 +215,6 @@ def read_new(growth: Growth, source: Source, options: CorpusOptions, run: Run | 
         run=run,
         known=growth.model.tokens,
     )
-
-
-def fingerprint(corpus: Corpus) -> str:
-    """Return a mark of a corpus by all that it holds: 32 hexadecimal digits."""
-    numbers = (corpus.ids, corpus.offsets, corpus.sentence_keys, corpus.times, corpus.weights)
-    texts = [
-        array for names in (corpus.tokens, corpus.keys) if names is not None for array in (names.utf8, names.offsets)
-    ]
-    return digest([*(array for array in numbers if array is not None), *texts])
 
 
 @contextmanager

@@ -203,10 +203,11 @@ def _vector_columns(table: Table, request: Request, token: str | None) -> list[s
         return lists
     whole_too = table.guessed and token is not None
     numbers = [name for name in table.those(_is_number if whole_too else kinds.is_floating) if name != token]
+    numbers = [name for name in numbers if name or kinds.is_floating(table.column(name))]  # pandas' index has no name
     if lists or not numbers:
         raise ModelError(f"say which column of {table.path} holds the vectors, with --vector-column: {table.listed()}.")
     others = [name for name in table.schema.names if name not in (*numbers, token)]
-    aside = f"; left aside: {', '.join(others[:5])}" if others else ""
+    aside = f"; left aside: {', '.join(name or 'one without a name' for name in others[:5])}" if others else ""
     request.say(f"the vectors are {len(numbers):,} columns of numbers, {numbers[0]} to {numbers[-1]}{aside}.")
     return numbers
 

@@ -9,6 +9,7 @@ s = A / Σ a, and what that leaves of a way that does not end comes later, by mo
 
     v ← (1 - s) v + s Σ w,    vectors ← vectors + s Σ w + (1 - s) v
 
+A token that a round does not meet loses its momentum, which is small where that happens.
 This is blockwise model-update filtering with Nesterov's momentum (Chen and Huo 2016, ICASSP), where s is 1 / n for all
 of n workers; an s for each row, between that and 1, is embedkit's own. Means alone are McDonald et al. 2010 (NAACL)
 and, for word2vec, Ji et al. 2016 (arXiv 1604.04661).

@@ -104,6 +104,29 @@ def test_a_second_signal_ends_it_at_once(path, second):
 
 
 @pytest.mark.slow
+def test_who_asked_before_the_signal_is_answered_though_nobody_had_looked_yet(path):
+    command = [sys.executable, "-m", "embedkit", "serve", "--port", "0", "--model", str(path)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
+        line = ""
+        while "http://" not in line:
+            line = server.stderr.readline()
+        address = "127.0.0.1", int(line.partition("http://127.0.0.1:")[2].split()[0])
+        time.sleep(0.5)
+        server.send_signal(signal.SIGSTOP)
+        peers = [socket.create_connection(address, timeout=20) for _ in range(16)]
+        for peer in peers:
+            peer.sendall(GET)
+        server.terminate()
+        server.send_signal(signal.SIGCONT)
+        answers = [peer.recv(15) for peer in peers]
+        for peer in peers:
+            peer.close()
+        server.communicate(timeout=20)
+    assert answers == [b"HTTP/1.1 200 OK"] * 16
+    assert server.returncode == 0
+
+
+@pytest.mark.slow
 def test_what_a_killed_server_left_is_swept_by_the_next(path, tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     dead = subprocess.Popen([sys.executable, "-c", ""])

@@ -25,6 +25,8 @@ from embedkit.server.settings import Settings
 _SWITCH = 0.0005  # seconds for which a thread may keep the interpreter while the event loop waits for it
 _KEEP_ALIVE = 60
 _LOOK = 1.0  # seconds between looks at who does not read
+_LAST_CALL = 0.2  # seconds
+_TURNS = 8  # of the event loop: a connection is accepted in one, made in the next, read in another
 _TICK = 0.05
 _BUFFER = 1 << 18
 _PATIENCE = 2.0  # seconds in which threads may end
@@ -187,10 +189,18 @@ class _Uvicorn(uvicorn.Server):
         """Take no more connections, answer what is asked over those there are, hang up on who does not let it end."""
         watching, looking = self._tasks
         watching.cancel()
+        await self._last_call()
         cutting = asyncio.create_task(self._cut_off())
         await super().shutdown(sockets)
         await cutting
         looking.cancel()
+
+    async def _last_call(self) -> None:
+        """Read what was sent before the signal: a connection is reset otherwise that nobody has looked at yet."""
+        if not self.force_exit:
+            await asyncio.sleep(_LAST_CALL)
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
 
     async def _look_after(self) -> None:
         while True:

@@ -208,6 +208,40 @@ def test_a_source_is_read_with_its_labels_defaults_and_what_it_dropped():
     assert (corpus.source, corpus.defaults) == ("fruit", {"epochs": 3})
 
 
+class Connected(Source):
+    """Something that must be let go of, and whose second item is none."""
+
+    name = "connected"
+    connected = False
+
+    def opened(self, first, second):
+        self.connected = True
+        try:
+            yield first
+            yield second
+        finally:
+            self.connected = False
+
+    def sentences(self):
+        return self.opened(["one"], "two")
+
+
+class ConnectedInBatches(Connected):
+    """The same in columns."""
+
+    def batches(self):
+        return self.opened(*(SentenceBatch(pa.array(["a"]), np.array([0, end])) for end in (1, 2)))
+
+
+@pytest.mark.parametrize("kind", [Connected, ConnectedInBatches])
+def test_a_source_that_reading_gives_up_on_is_closed_however_long_its_error_is_kept(kind):
+    source = kind(None)
+    with pytest.raises(SourceError) as kept:
+        Corpus.from_source(source)
+    assert kept.tb is not None
+    assert not source.connected
+
+
 def test_a_source_whose_sentences_run_out_is_refused():
     class OneShot(Source):
         """Sentences that can be read once."""

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ import zstandard
 import embedkit
 import embedkit_text.source
 from embedkit_text import Text
+from embedkit_text.batching import ahead
 
 LINES = "The cat sat.\nA dog ran\n\n고양이 한 마리\n"
 SENTENCES = [["the", "cat", "sat"], ["a", "dog", "ran"], ["고양이", "한", "마리"]]
@@ -295,7 +297,30 @@ def test_the_reading_thread_ends_when_the_caller_stops_early(tmp_path, monkeypat
     batches = source(path).batches()
     next(batches)
     batches.close()
+    until = time.monotonic() + 20
+    while threading.active_count() > before and time.monotonic() < until:
+        time.sleep(0.01)
     assert threading.active_count() == before
+
+
+def test_nobody_waits_for_the_reading_thread_when_the_caller_stops_early():
+    """The garbage collector may be the one who closes, under a lock that the thread needs to end."""
+    go_on, ended = threading.Event(), threading.Event()
+
+    def slow():
+        try:
+            yield "a batch"
+            go_on.wait(20)
+            yield "another"
+        finally:
+            ended.set()
+
+    batches = ahead(slow())
+    assert next(batches) == "a batch"
+    batches.close()
+    assert not ended.is_set()
+    go_on.set()
+    assert ended.wait(20)
 
 
 def test_through_the_front_door(tmp_path, corpus):

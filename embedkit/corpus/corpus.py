@@ -108,19 +108,21 @@ class Corpus:
         known: Names | None = None,
     ) -> Corpus:
         """Read a source's sentences; see `from_sentences`. Tokens that are `known` stay however rare they are."""
-        from embedkit.corpus.gather import in_batches
+        from embedkit.corpus.gather import closed, in_batches
 
         source.dropped.clear()
         source.notes.clear()
         folder = WorkFolder(work_dir)
         source.work_dir = folder.path
+        sentences: Iterable[Sentence] = ()
         batches = source.batches()
         if batches is None:
             sentences = source.sentences()
             if iter(sentences) is sentences and source.sentences() is sentences:
                 _refuse_one_shot(sentences, f"source {source.name!r}")
             batches = in_batches(sentences)
-        corpus = cls._from_batches(batches, min_count, folder, run or Run(), lambda: source.dropped, known)
+        with closed(batches, sentences):
+            corpus = cls._from_batches(batches, min_count, folder, run or Run(), lambda: source.dropped, known)
         labels = _labels(corpus.tokens, source.labels())
         values = {name: getattr(corpus, name) for name in corpus.__dataclass_fields__}
         return cls(**{**values, "labels": labels, "defaults": source.defaults, "source": source.name})

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +26,20 @@ def in_batches(sentences: Iterable[Sentence | Sequence[str]], batch_tokens: int 
             gatherer = _Gatherer(gatherer.n_before + len(gatherer.lengths))
     if gatherer.lengths:
         yield gatherer.batch()
+
+
+@contextmanager
+def closed(*given: Iterable) -> Iterator[None]:
+    """Close those that are generators behind the context.
+
+    After an error they would stay open, with their files and threads, for as long as somebody holds its traceback.
+    """
+    try:
+        yield
+    finally:
+        for one in given:
+            if isinstance(one, Generator):
+                one.close()
 
 
 class _Gatherer:

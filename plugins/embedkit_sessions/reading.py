@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -116,15 +117,14 @@ class Reader:
                 f"{table.name} has no column of times, which session_gap needs. Name it with --time-column."
             )
         first = 0
-        batches = tables.stream(connection, table, self._expressions(table, choice))
-        for batch in batches:
-            try:
-                self._append(batch, choice)
-            except _BadRowError as bad:
-                batches.close()  # a connection answers one query at a time
-                place = choice.positions[bad.role]
-                raise refused(connection, table, place, first + bad.row, bad.role) from None
-            first += len(batch)
+        try:
+            with closing(tables.stream(connection, table, self._expressions(table, choice))) as batches:
+                for batch in batches:
+                    self._append(batch, choice)
+                    first += len(batch)
+        except _BadRowError as bad:  # behind the stream, as a connection answers one query at a time
+            place = choice.positions[bad.role]
+            raise refused(connection, table, place, first + bad.row, bad.role) from None
 
     def _expressions(self, table: tables.Table, choice: Choice) -> dict[str, str]:
         positions = choice.positions

@@ -6,7 +6,8 @@ import itertools
 import json
 import os
 import re
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -257,8 +258,9 @@ def stream(
     """Yield the rows in their order, a column an expression, in batches of a million at most."""
     select = ", ".join(f"{sql} AS {quoted(name)}" for name, sql in expressions.items())
     try:
-        for _ in _filled(connection, table):
-            yield from connection.sql(f"SELECT {select} FROM {table.relation}").to_arrow_reader(_rows_of_a_batch())
+        with closing(_filled(connection, table)) as parts:
+            for _ in parts:
+                yield from connection.sql(f"SELECT {select} FROM {table.relation}").to_arrow_reader(_rows_of_a_batch())
     except (duckdb.Error, pa.ArrowException, OSError) as error:
         raise explain(error, table.name, table.file) from error
     except RuntimeError as error:
@@ -273,7 +275,7 @@ def _rows_of_a_batch() -> int:
     return BATCH_ROWS if available is None else max(_FEWEST_ROWS, min(BATCH_ROWS, available // _BYTES_A_ROW))
 
 
-def _filled(connection: duckdb.DuckDBPyConnection, table: Table) -> Iterator[None]:
+def _filled(connection: duckdb.DuckDBPyConnection, table: Table) -> Generator[None, None, None]:
     """Fill the table's relation: once, or with a stream's rows part by part.
 
     The rows of a stream are fetched here and not by DuckDB, whose threads know of no Ctrl-C while they wait for them.

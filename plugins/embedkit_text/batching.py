@@ -145,13 +145,14 @@ def _last_cut(chunk: bytes, cuts: tuple[tuple[bytes, ...], ...]) -> int:
 
 
 def ahead(batches: Generator[embedkit.SentenceBatch, None, None]) -> Iterator[embedkit.SentenceBatch]:
-    """Yield the same batches, the next one made in a thread while the caller uses this one."""
-    with ThreadPoolExecutor(1, thread_name_prefix="embedkit-text") as pool:
-        try:
-            future = pool.submit(next, batches, None)
-            while (batch := future.result()) is not None:
-                future = pool.submit(next, batches, None)
-                yield batch
-        finally:
-            pool.shutdown()
-            batches.close()
+    """Yield the same batches, the next one made in a thread while the caller uses this one.
+
+    Where the caller goes away, the thread ends with the batch that it is at, and nobody waits for it: the garbage
+    collector closes forgotten generators wherever it happens to run, even under locks that the end of a thread takes.
+    """
+    pool = ThreadPoolExecutor(1, thread_name_prefix="embedkit-text")  # no context: its end would wait
+    future = pool.submit(next, batches, None)
+    while (batch := future.result()) is not None:
+        future = pool.submit(next, batches, None)
+        yield batch
+    pool.shutdown()

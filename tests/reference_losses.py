@@ -4,7 +4,7 @@ import heapq
 import itertools
 
 import numpy as np
-from reference import SplitMix, blocks, sigmoid, softplus
+from reference import SplitMix, blocks, sigmoid, softplus, unpiled
 
 
 def huffman_cost(counts):
@@ -50,6 +50,8 @@ def hierarchical(
         ids, offsets, keep, first, last, SplitMix(seeds[0]), capacity, window, shrink, max_contexts, T
     ):
         rate = alpha + (alpha_end - alpha) * (read - first) / (last - first)
+        if not mean and window == 0:
+            rate *= unpiled(block, rows, len(block))
         for token, contexts in block:
             inputs = [rows[x] for x in contexts]
             dW, dN = np.zeros_like(W), np.zeros_like(N)

@@ -28,7 +28,7 @@ from embedkit.trainers.machinery.kernels_tiles import (
     gradient_tile,
     mix_rows,
 )
-from embedkit.trainers.sampling.kernels_blocks import CENTRE, FILLED, POSITION, input_rows, next_block
+from embedkit.trainers.sampling.kernels_blocks import CENTRE, FILLED, POSITION, input_rows, next_block, unpiled
 from embedkit.trainers.sampling.kernels_hot import exchange, to_copies
 
 f32 = np.float32
@@ -274,6 +274,8 @@ def skipgram(
         if n_hot > 0:
             to_copies(inputs, n_hot, copies)
         rate = f32(alpha + (alpha_end - alpha) * ((cursor[POSITION] - first) / (last - first)))
+        if window == 0:
+            rate *= unpiled(inputs, n, spans, count, count)
         for t in range(count):
             n = contexts_of(inputs, spans, t, rows)
             length = climb(up, outputs[t], n_tokens, n_hot, copies, nodes, signs)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from embedkit import Corpus, Embeddings, EmbedkitError, History, OptionError, Sentence
 from embedkit.evaluation import EASE, ItemKNN, Popularity, TrainPart, baselines, rankers
+from embedkit.names import Names
 from embedkit.scoring import Rows
 
 
@@ -36,7 +37,7 @@ def test_item_similarities_are_those_of_plain_loops(corpus, neighbours, shrinkag
     np.testing.assert_allclose(ours.scores(part.histories), expected, rtol=1e-5)
 
 
-def test_item_similarities_in_blocks_and_by_the_kernel_are_the_same(monkeypatch):
+def test_item_similarities_in_blocks_by_the_kernel_and_by_sorting_are_the_same(monkeypatch):
     rng = np.random.default_rng(2)
     corpus = Corpus.from_sentences([Sentence([f"t{i}" for i in rng.integers(0, 60, 9)], f"u{u}") for u in range(80)])
     part = TrainPart.of_corpus(corpus)
@@ -44,6 +45,18 @@ def test_item_similarities_in_blocks_and_by_the_kernel_are_the_same(monkeypatch)
     monkeypatch.setattr(baselines, "SCORES", 11 * 60)
     monkeypatch.setattr(baselines, "WORTH_KERNEL", 1)
     np.testing.assert_array_equal(ItemKNN(part, 7, 3.0).similarities.toarray(), whole)
+    monkeypatch.setattr(baselines, "_FEW", 1000)
+    np.testing.assert_array_equal(ItemKNN(part, 7, 3.0).similarities.toarray(), whole)
+
+
+def test_item_similarities_of_a_large_catalogue_take_no_time_for_pairs_that_never_met():
+    """300,000 tokens have 90 billion pairs, which would take the better part of an hour."""
+    bought = np.arange(300_000, dtype=np.int32).reshape(-1, 3)
+    history = History(np.arange(0, 300_001, 3, dtype=np.int64), bought.reshape(-1))
+    part = TrainPart(Names.from_strings(map(str, range(300_000))), np.ones(300_000, np.int64), None, history)
+    similar = ItemKNN(part, shrinkage=0.0).similarities
+    assert similar.nnz == 600_000
+    assert similar[bought[7]][:, bought[7]].toarray().tolist() == [[0, 1, 1], [1, 0, 1], [1, 1, 0]]
 
 
 @settings(deadline=None, max_examples=40)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _PATIENCE = 90.0  # seconds that EASE may take where nobody asked for it
 _RATE = 30e9  # n³ a second and core of its inverse, as measured
 
+_FEW = 1 / 64  # of all pairs of tokens: where fewer meet, sorting those is faster than looking at all
+
 _NO_HISTORIES = "the model holds no histories to learn from"
 
 
@@ -126,25 +128,46 @@ def item_similarities(matrix: scipy.sparse.csr_matrix, neighbours: int, shrinkag
     columns = matrix.T.tocsr()
     n = matrix.shape[1]
     norms = np.sqrt(np.diff(columns.indptr)).astype(np.float32)
-    height = max(1, SCORES // n)
-    blocks = []
-    for start in range(0, n, height):
-        both = (columns[start : start + height] @ matrix).tocoo()
+    # At most so many others are met by the tokens before each one.
+    met = np.concatenate((np.zeros(1, np.int64), np.cumsum(columns @ np.diff(matrix.indptr).astype(np.int64))))
+    few = met[-1] < _FEW * n * n
+    blocks, start = [], 0
+    while start < n:
+        fitting = np.searchsorted(met, met[start] + SCORES // 4, "right") - 1 if few else start + SCORES // n
+        stop = min(n, max(start + 1, int(fitting)))
+        both = (columns[start:stop] @ matrix).tocoo()
         values = both.data / (norms[both.row + start] * norms[both.col] + np.float32(shrinkage))
-        block = csr_matrix((values, (both.row, both.col)), both.shape).toarray()
-        blocks.append(_nearest(block, start, min(neighbours, n)))
+        block = csr_matrix((values, (both.row, both.col)), both.shape)
+        nearest = _nearest_of_few if few else _nearest
+        blocks.append(nearest(block, start, min(neighbours, n)))
+        start = stop
     return csr_matrix(vstack(blocks).T.tocsr(), dtype=np.float32)
 
 
-def _nearest(similarities: np.ndarray, start: int, neighbours: int) -> scipy.sparse.csr_matrix:
+def _nearest(similarities: scipy.sparse.csr_matrix, start: int, neighbours: int) -> scipy.sparse.csr_matrix:
     """Return the greatest of each row above zero: of tokens `start` and up, the diagonal left out."""
     from scipy.sparse import csr_matrix
 
     height, n = similarities.shape
     itself = Rows(np.arange(height + 1, dtype=np.int64), np.arange(start, start + height, dtype=np.int32))
-    ids, values = rank(copied(similarities), height, n, neighbours, exclude=itself, kernel=n * n >= WORTH_KERNEL)
+    score = copied(similarities.toarray())
+    ids, values = rank(score, height, n, neighbours, exclude=itself, kernel=n * n >= WORTH_KERNEL)
     rows, places = np.nonzero((ids >= 0) & (values > 0))
     return csr_matrix((values[rows, places], (rows, ids[rows, places])), similarities.shape)
+
+
+def _nearest_of_few(similarities: scipy.sparse.csr_matrix, start: int, neighbours: int) -> scipy.sparse.csr_matrix:
+    """Return the same by sorting what is not zero, which takes no time for pairs that never met."""
+    from scipy.sparse import csr_matrix
+
+    met = similarities.tocoo()
+    others = met.row + start != met.col
+    rows, columns, values = met.row[others], met.col[others], met.data[others]
+    order = np.lexsort((columns, -values, rows))
+    rows, columns, values = rows[order], columns[order], values[order]
+    place = np.arange(len(rows)) - np.searchsorted(rows, rows)
+    kept = place < neighbours
+    return csr_matrix((values[kept], (rows[kept], columns[kept])), similarities.shape)
 
 
 class EASE(WholeRows):

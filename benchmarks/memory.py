@@ -1,8 +1,8 @@
-"""What each trainer says that it needs, beside what it takes: estimates of memory and measured peaks.
+"""What trainers, indexes and maps say that they need, beside what they take: estimates of memory and measured peaks.
 
     python benchmarks/memory.py [--only skipgram,als,...] [--scale 1]
 
-Each training runs in a process of its own. Its estimate is what is taken when it is checked whether training fits, and
+Each runs in a process of its own. Its estimate is what is taken when it is checked whether training fits, and
 what is then said to be needed; its peak is that of anonymous pages (`RssAnon`, sampled). "vectors" has many tokens and
 few interactions, "interactions" the other way round. The exit status is 1 if an estimate is off by more than a quarter.
 """
@@ -12,8 +12,10 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +51,13 @@ TRAININGS: dict[str, tuple[str, dict[str, int], dict[str, Any]]] = {
     ),
     "contrastive, interactions": ("contrastive", INTERACTIONS, {"vector_size": 16, "epochs": 1}),
 }  # fmt: skip
+MODELS: dict[str, tuple[str, int, int]] = {  # what is made of it, tokens, vector_size
+    "index, many": ("index", 1_000_000, 64),
+    "index, wide": ("index", 200_000, 512),
+    "map, tsne": ("tsne", 30_000, 128),
+    "map, umap": ("umap", 30_000, 128),
+    "map, pca": ("pca", 300_000, 128),
+}
 
 
 class Clicks:
@@ -79,8 +88,8 @@ class Clicks:
             )
 
 
-def train(name: str, scale: float) -> None:
-    """Train, and print as JSON the estimate and the peak, in bytes, and which check was the greatest."""
+def child(name: str, scale: float) -> None:
+    """Do it, and print as JSON the estimate and the peak, in bytes, and which check was the greatest."""
     from embedkit import memory
 
     checks: list[tuple[int, str]] = []
@@ -91,6 +100,20 @@ def train(name: str, scale: float) -> None:
         checked(needed, what, remedy)
 
     memory.check_fits = noted  # before what calls it is imported
+    work = _training(name, scale) if name in TRAININGS else _of_model(name, scale)
+    checks.clear()
+    before, peak = anonymous(), [0]
+    watching = threading.Event()
+    watcher = threading.Thread(target=_watch, args=(peak, watching))
+    watcher.start()
+    work()
+    watching.set()
+    watcher.join()
+    estimate, what = max(checks, default=(before, "nothing was checked"))
+    print(json.dumps({"before": before, "estimate": estimate, "peak": peak[0], "what": what}))
+
+
+def _training(name: str, scale: float) -> Callable[[], Any]:
     import embedkit
     from embedkit.corpus import Corpus
 
@@ -106,17 +129,26 @@ def train(name: str, scale: float) -> None:
             return Clicks(**shape).batches()
 
     corpus = Corpus.from_source(Drawn(None))
-    checks.clear()
-    before, peak = anonymous(), [0]
-    watching = threading.Event()
-    watcher = threading.Thread(target=_watch, args=(peak, watching))
-    watcher.start()
-    learned = embedkit.train(corpus, trainer, **options)
-    assert len(learned) == len(corpus.tokens)
-    watching.set()
-    watcher.join()
-    estimate, what = max(checks, default=(before, "nothing was checked"))
-    print(json.dumps({"before": before, "estimate": estimate, "peak": peak[0], "what": what}))
+    return lambda: embedkit.train(corpus, trainer, **options)
+
+
+def _of_model(name: str, scale: float) -> Callable[[], Any]:
+    """Return what is to be done with a model that lies in a file, as those of users do."""
+    import embedkit
+    from embedkit.atlas import coordinates
+    from embedkit.memory import give_back
+
+    act, n, width = MODELS[name]
+    n = int(n * scale)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.safetensors"
+        rng = np.random.default_rng(1)
+        vectors = rng.normal(size=(n, width)).astype(np.float32)
+        embedkit.Embeddings(map(str, range(n)), vectors, context_vectors=vectors[::-1].copy()).save(path)
+        del vectors
+        give_back()
+        model = embedkit.load(path)
+    return model.indexed if act == "index" else lambda: coordinates(model, np.arange(n), method=act)
 
 
 def anonymous() -> int:
@@ -132,24 +164,24 @@ def _watch(peak: list[int], over: threading.Event) -> None:
 
 
 def main() -> None:
-    """Measure each training in a process of its own, and print the table."""
+    """Measure each in a process of its own, and print the table."""
     args = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    args.add_argument("--only", help="trainings whose names begin so, separated by commas")
+    args.add_argument("--only", help="those whose names begin so, separated by commas")
     args.add_argument("--scale", type=float, default=1.0, help="of the corpora")
     args.add_argument("--child", help=argparse.SUPPRESS)
     given = args.parse_args()
     if given.child:
-        train(given.child, given.scale)
+        child(given.child, given.scale)
         return
     rows, worst = [], 0.0
     begins = tuple(given.only.split(",")) if given.only else ("",)
-    for name in (name for name in TRAININGS if name.startswith(begins)):
+    for name in (name for name in [*TRAININGS, *MODELS] if name.startswith(begins)):
         report = whole_process([sys.executable, __file__, "--child", name, "--scale", str(given.scale)]).report
         before, estimate, peak = (report[key] / 2**20 for key in ("before", "estimate", "peak"))
         worst = max(worst, abs(estimate / peak - 1))
         rows.append([name, f"{before:.0f}", f"{estimate:.0f}", f"{peak:.0f}", f"{estimate / peak:.2f}"])
         note(f"{name}: {report}")
-    print(markdown(["trainer", "before, MiB", "estimate, MiB", "peak, MiB", "ratio"], rows))
+    print(markdown(["what", "before, MiB", "estimate, MiB", "peak, MiB", "ratio"], rows))
     sys.exit(worst > 0.25)
 
 

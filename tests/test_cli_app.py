@@ -198,7 +198,7 @@ def test_completion_knows_the_names_in_a_model(words, word, completed, tmp_path)
 @pytest.mark.parametrize(
     ("fail", "words"),
     [
-        ("memory", "not enough memory: Unable to allocate 8.00 EiB. A smaller --vector-size"),
+        ("memory", "not enough memory: Unable to allocate 8.00 EiB. Less input, a smaller"),
         ("disk", "vectors.tmp: the disk is full; free some space"),
         (
             "bug",

@@ -117,6 +117,9 @@ def test_what_does_not_fit_is_left_out_with_the_reason(monkeypatch):
     assert baselines.ease_obstacle(2, None) == "its 2 × 2 matrix takes 16 bytes of 20 bytes free"
     with pytest.raises(EmbedkitError, match=r"EASE cannot run: its 2 × 2 matrix"):
         EASE(part)
+    kinds, left_out = baselines.baselines(part)
+    assert kinds == [Popularity]
+    assert left_out["ItemKNN"] == "its similarities take 148 bytes and 20 bytes are free"
 
 
 def test_a_model_without_histories_has_popularity_alone():

@@ -1,5 +1,6 @@
 """What cannot fit is refused before it is begun, with what it needs and what would fit."""
 
+import importlib.util
 import platform
 import resource
 import subprocess
@@ -141,8 +142,9 @@ def test_without_control_groups_there_is_no_limit(tmp_path):
 
 LIMITED = """
 import resource, sys
+import numpy as np
 import pyarrow as pa
-import embedkit
+import embedkit.atlas
 from embedkit import Corpus, Sentence
 from embedkit.corpus.vocabulary import GrowingVocabulary
 
@@ -188,6 +190,19 @@ except embedkit.EmbedkitError as error:
             "embedkit.train(c, 'spectral', vector_size=2000)",
             "(120 << 20)",
             "singular vectors of 5,001 tokens × 2,000 from 10,000 interactions would need",
+        ),
+        pytest.param(
+            "import faiss; e = embedkit.Embeddings(map(str, range(20_000)), np.ones((20_000, 400), np.float32))",
+            "e.indexed()",
+            "(40 << 20)",
+            "an index of 20,000 tokens × 400 would need",
+            marks=pytest.mark.skipif(importlib.util.find_spec("faiss") is None, reason="needs faiss"),
+        ),
+        (
+            "e = embedkit.Embeddings(map(str, range(20_000)), np.ones((20_000, 8), np.float32))",
+            "embedkit.atlas.coordinates(e, method='tsne')",
+            "(40 << 20)",
+            "a map of 20,000 tokens by tsne would need",
         ),
     ],
 )

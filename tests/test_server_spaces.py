@@ -10,6 +10,7 @@ from hypothesis.extra.numpy import arrays
 needs("fastapi", "uvicorn", "httptools", "prometheus_client")
 
 from embedkit.errors import EmbedkitError
+from embedkit.server import spaces
 from embedkit.server.codes import Codes
 from embedkit.server.kernels_codes import AVAILABLE
 from embedkit.server.spaces import MOST, Space, spaces_of
@@ -29,6 +30,15 @@ def drawn(kind, n, size, rng):
     if kind == "lengths differ":
         vectors *= 10.0 ** rng.integers(-6, 6, n)[:, None]
     return vectors.astype(np.float32)
+
+
+@pytest.mark.skipif(not AVAILABLE, reason="needs AVX-512 VNNI")
+def test_codes_are_left_out_where_there_is_no_memory_for_them(monkeypatch):
+    vectors = np.ones((100, 30), np.float32)
+    free, scale = 2 * 100 * (32 + 16), np.ones(100, np.float32)
+    for available, coded in ((free + 1, True), (free, False), (None, True)):
+        monkeypatch.setattr(spaces, "available_bytes", lambda available=available: available)
+        assert [space.codes is not None for space in spaces_of(vectors, -vectors, scale)] == [coded, coded]
 
 
 @pytest.mark.parametrize("coded", WAYS)

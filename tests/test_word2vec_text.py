@@ -6,14 +6,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embedkit import ModelError
+from embedkit.embeddings import word2vec_text
 from embedkit.embeddings.word2vec_text import read_vec
 
 
+@pytest.fixture(params=[1, 2, 1 << 14], ids="blocks of {}".format, autouse=True, scope="module")
+def lines_at_once(request):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(word2vec_text, "_LINES", request.param)
+        yield
+
+
 def read(tmp_path, text):
+    tokens, vectors = read_vec_of(tmp_path, text)
+    return list(tokens), vectors.tolist()
+
+
+def read_vec_of(tmp_path, text):
     path = tmp_path / "vectors.vec"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    tokens, vectors = read_vec(path)
-    return list(tokens), vectors.tolist()
+    return read_vec(path)
 
 
 @settings(deadline=None)
@@ -100,6 +112,11 @@ def test_what_is_no_file_is_refused(tmp_path):
         read_vec(tmp_path)
     with pytest.raises(ModelError, match="there is no file"):
         read_vec(tmp_path / "none.vec")
+
+
+def test_a_file_of_no_vectors_has_none(tmp_path):
+    tokens, vectors = read_vec_of(tmp_path, "0 5\n")
+    assert (list(tokens), vectors.shape) == ([], (0, 5))
 
 
 def test_numbers_too_large_for_float32_are_infinite(tmp_path):

@@ -8,7 +8,12 @@ import numpy as np
 
 from embedkit import scoring
 from embedkit.contracts import Run
+from embedkit.memory import check_fits
 
+MANY = 5000
+"""Points from which their scores, or the compiled code that selects from them, take memory worth asking for."""
+
+_TO_SELECT = 180_000_000  # bytes, with many
 _AT_ONCE = 4096  # points asked at a time: half a second or so between two looks at the clock
 
 
@@ -34,6 +39,8 @@ def nearest(vectors: np.ndarray, k: int, run: Run | None = None) -> Neighbours:
     found = Neighbours(np.empty((n, k), np.int32), np.empty((n, k), np.float32))
     if k == 0:
         return found
+    if n >= MANY:
+        check_fits(_TO_SELECT, f"finding the neighbours of {n:,} tokens", "fewer tokens (--top) need less")
     inverse = scoring.inverse_norms(vectors)
     for start in range(0, n, _AT_ONCE):
         rows = np.arange(start, min(start + _AT_ONCE, n))

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from embedkit import scoring
-from embedkit.atlas.neighbours import Neighbours, nearest
+from embedkit.atlas.neighbours import MANY, Neighbours, nearest
 from embedkit.contracts import Run
 from embedkit.embeddings.lookup import find_ids
 from embedkit.errors import EmbedkitError, OptionError, missing_extra
-from embedkit.memory import available_cores
+from embedkit.memory import available_cores, check_fits
 
 if TYPE_CHECKING:
     from embedkit.embeddings import Embeddings
@@ -27,6 +27,8 @@ _SHARED_FROM = 5000  # points from which threads gain; with fewer, on a busy mac
 _EXAGGERATED, _PLAIN = 250, 500  # iterations of t-SNE, as its authors have them
 _EARLY = 12.0
 _WIDTH = 1e-4  # of the positions that t-SNE begins from; wider ones hold it back (Kobak & Berens 2019)
+_MEGABYTES = {"pca": (20, 20), "tsne": (130, 300), "umap": (240, 350)}  # that code takes, for few points and for many
+_A_POINT = {"pca": 100, "tsne": 2500, "umap": 1500}  # bytes, besides its vector
 _UMAP_WIDTH = 10.0  # of UMAP's: the size of its own spectral beginning
 
 
@@ -65,9 +67,14 @@ def coordinates(
     Raises
     ------
     EmbedkitError
-        If a vector is not finite, or the method's package is not installed.
+        If a vector is not finite, there is too little memory, or the method's package is not installed.
     """
     _check(method, perplexity, n_neighbors)
+    n = len(embeddings) if tokens is None else len(tokens)
+    check_fits(
+        bytes_for(method, n, embeddings.vector_size), f"a map of {n:,} tokens by {method}",
+        "one of fewer tokens (--top) or --method pca needs less",
+    )  # fmt: skip
     vectors = _vectors(embeddings, tokens)
     places = principal(vectors)
     method = method_for(method, len(vectors))
@@ -77,6 +84,12 @@ def coordinates(
     if method == "tsne":
         return _tsne(vectors, places, seed, perplexity, run)
     return _umap(vectors, places, seed, n_neighbors, run)
+
+
+def bytes_for(method: Method, n: int, width: int) -> int:
+    """Return about how much memory a map of n vectors takes, compiled code and libraries with it."""
+    few, many = _MEGABYTES[method]
+    return 10**6 * (many if n >= MANY else few) + n * (4 * width + _A_POINT[method])
 
 
 def _check(method: str, perplexity: float, n_neighbors: int) -> None:

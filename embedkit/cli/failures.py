@@ -60,7 +60,10 @@ def explain(error: Exception) -> tuple[str, int]:
         return _one_line(error), CANNOT
     if _is_of_memory(error):
         what = f": {_one_line(error).rstrip('.')}" if str(error) else ""
-        return f"not enough memory{what}. A smaller --vector-size or a larger --min-count needs less.", CANNOT
+        return (
+            f"not enough memory{what}. Less input, a smaller --vector-size or a larger --min-count needs less.",
+            CANNOT,
+        )
     if isinstance(error, OSError):
         return _explain_system(error), CANNOT
     return (

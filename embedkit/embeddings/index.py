@@ -22,8 +22,9 @@ from embedkit.embeddings.safetensors import (
     write_tensors,
 )
 from embedkit.errors import EmbedkitError, ModelError
+from embedkit.memory import check_fits
 from embedkit.scoring import Measure, Tiers
-from embedkit.scoring.cells import FEWEST, Cells, Progress, imported
+from embedkit.scoring.cells import FEWEST, Cells, Progress, bytes_to_build, imported
 
 if TYPE_CHECKING:
     from embedkit.embeddings.embeddings import Embeddings
@@ -189,6 +190,11 @@ def build(
             f"an index needs at least {FEWEST:,} tokens; this model has {len(embeddings):,}, which are searched at "
             "once without one."
         )
+    check_fits(
+        bytes_to_build(len(embeddings), embeddings.vector_size, len(measures)),
+        f"an index of {len(embeddings):,} tokens × {embeddings.vector_size:,}",
+        "one for recommend alone or for similar alone needs less, and one of fewer tokens",
+    )
     matrices: dict[Measure, np.ndarray] = {"dot": embeddings.targets, "cosine": embeddings.vectors}
     return Index({measure: Tiers.build(matrices[measure], measure, progress=progress) for measure in measures})
 

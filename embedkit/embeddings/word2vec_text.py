@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from embedkit.embeddings.importing.rows import Rows, block_height
 from embedkit.errors import ModelError
 from embedkit.names import Names
 
@@ -26,7 +27,7 @@ def read_vec(path: str | os.PathLike[str]) -> tuple[Names, np.ndarray]:
     tokens
         As they stand, in the order of the file; whether they are distinct is not looked at.
     vectors
-        float32 (n × vector_size); what is too large for float32 is infinite.
+        float32 (n × vector_size), memory-mapped; what is too large for float32 is infinite.
 
     Raises
     ------
@@ -35,9 +36,8 @@ def read_vec(path: str | os.PathLike[str]) -> tuple[Names, np.ndarray]:
     """
     text = map_bytes(Path(path))
     n, size, begin = _shape(path, text)
-    vectors = np.empty((n, size), np.float32)
     starts, stops = np.zeros(n, np.int64), np.zeros(n, np.int64)
-    _parse(path, text, begin, vectors, starts, stops)
+    vectors = _parse(path, text, begin, size, starts, stops)
     return names_of(path, text, starts, stops), vectors
 
 
@@ -96,20 +96,30 @@ def _content_end(text: np.ndarray) -> int:
 
 
 def _parse(
-    path: str | os.PathLike[str], text: np.ndarray, at: int, vectors: np.ndarray, starts: np.ndarray, stops: np.ndarray
-) -> None:
-    """Fill vectors and where tokens lie, some lines a call, so that Ctrl-C is heard."""
+    path: str | os.PathLike[str], text: np.ndarray, at: int, size: int, starts: np.ndarray, stops: np.ndarray
+) -> np.ndarray:
+    """Return the vectors and fill in where tokens lie, some lines a call, so that Ctrl-C is heard."""
     from embedkit.embeddings.kernels_word2vec_text import GOOD, TOO_FEW, parse_lines
 
-    row, n = 0, len(vectors)
+    row, n = 0, len(starts)
     line = 1 if at == 0 else 2
-    while row < n and at < len(text):
-        at, row, problem = parse_lines(text, at, row, _LINES, vectors, starts, stops)
-        if problem == TOO_FEW:
-            raise ModelError(f"{path} line {row + line:,} has fewer than {vectors.shape[1]:,} numbers behind a token.")
-        if problem != GOOD:
-            wrong = text[at : at + 20].tobytes().split()[0].decode(errors="replace")
-            raise ModelError(f"{path} line {row + line:,}: {wrong!r} is no number.")
+    block = np.empty((min(n, _LINES, block_height(4 * size)), size), np.float32)
+    with Rows() as rows:
+        while row < n and at < len(text):
+            some = slice(row, row + len(block))
+            at, read, problem = parse_lines(text, at, 0, len(block), block[: n - row], starts[some], stops[some])
+            row += read
+            if problem == TOO_FEW:
+                raise ModelError(f"{path} line {row + line:,} has fewer than {size:,} numbers behind a token.")
+            if problem != GOOD:
+                wrong = text[at : at + 20].tobytes().split()[0].decode(errors="replace")
+                raise ModelError(f"{path} line {row + line:,}: {wrong!r} is no number.")
+            rows.append(block[:read])
+        _check_end(path, text, at, row, n)
+        return rows.matrix() if n else np.empty((0, size), np.float32)
+
+
+def _check_end(path: str | os.PathLike[str], text: np.ndarray, at: int, row: int, n: int) -> None:
     if row < n:
         raise ModelError(f"{path} is truncated: it holds {row:,} of {n:,} tokens. Fetch it again.")
     if text[at:].tobytes().strip():

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _PATIENCE = 90.0  # seconds that EASE may take where nobody asked for it
 _RATE = 30e9  # n³ a second and core of its inverse, as measured
 
+_BYTES_A_SIMILARITY = 37  # while they are brought into order
 _FEW = 1 / 64  # of all pairs of tokens: where fewer meet, sorting those is faster than looking at all
 
 _NO_HISTORIES = "the model holds no histories to learn from"
@@ -250,10 +251,21 @@ def ease_obstacle(n_tokens: int, most_tokens: float | None = None) -> str:
     return ""
 
 
+def knn_obstacle(part: TrainPart, neighbours: int = 100) -> str:
+    """Return why ItemKNN is left out, or an empty text where its similarities fit into memory."""
+    assert part.histories is not None
+    lengths = np.diff(part.histories.indptr).astype(np.float64)
+    most = min(neighbours * len(part.tokens), int((lengths**2).sum()))
+    needed, available = _BYTES_A_SIMILARITY * most, available_bytes()
+    if available is not None and needed > available:
+        return f"its similarities take {readable(needed)} and {readable(available)} are free"
+    return ""
+
+
 def baselines(part: TrainPart, *, most_ease_tokens: int | None = None) -> tuple[list[Any], dict[str, str]]:
     """Return the kinds of baselines that fit (each is to be called with `part`), and why others are left out."""
     if part.histories is None:
         return [Popularity], dict.fromkeys((ItemKNN.name, EASE.name), _NO_HISTORIES)
-    kinds: list[Any] = [Popularity, ItemKNN]
-    obstacle = ease_obstacle(len(part.tokens), most_ease_tokens)
-    return (kinds, {EASE.name: obstacle}) if obstacle else ([*kinds, EASE], {})
+    obstacles: dict[Any, str] = {ItemKNN: knn_obstacle(part), EASE: ease_obstacle(len(part.tokens), most_ease_tokens)}
+    kinds: list[Any] = [Popularity, *(kind for kind, obstacle in obstacles.items() if not obstacle)]
+    return kinds, {kind.name: obstacle for kind, obstacle in obstacles.items() if obstacle}

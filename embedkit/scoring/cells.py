@@ -17,6 +17,8 @@ _ROUNDS = 10
 _LEARNED_FROM = 40  # rows a cell, drawn for finding the cells
 _FOR_PRODUCTS, _FOR_COSINES = 40, 32  # cells that a query looks into; docs/nearest.md has what more and fewer win
 _CHUNK = 1 << 14
+_TO_BEGIN = 30 << 20  # faiss itself, and a block
+_LIKENESSES = 1 << 22  # of rows to centres at a time: 16 MiB
 
 Progress = Callable[[str, int, int], None]
 """Is told what is being done, and how much of how much of it is."""
@@ -159,6 +161,16 @@ def imported() -> Any:
     return faiss
 
 
+def bytes_to_build(n: int, width: int, measures: int) -> int:
+    """Return about how much memory it takes to put `n` vectors into cells, and to have their bytes, by each measure.
+
+    Cells are learned from a sample, its directions and those in order of cells. Codes grow by doubling.
+    """
+    sample = min(n, _LEARNED_FROM * round(_CELLS * n**0.5))
+    codes = n * (width // 2 + 8)
+    return _TO_BEGIN + 12 * sample * width + (3 * measures * codes) // 2 + 24 * n
+
+
 class _Taker:
     """Takes rows of a matrix, as they are or of length 1."""
 
@@ -185,13 +197,14 @@ def _directions(sample: np.ndarray, n_cells: int, progress: Callable[[int], None
     units = _units(sample)
     centres = units[np.linspace(0, len(units) - 1, n_cells).astype(np.intp)]
     cell, fit = np.empty(len(units), np.intp), np.empty(len(units), np.float32)
+    at_once = max(1, _LIKENESSES // n_cells)
     for turn in range(_ROUNDS):
-        for start in range(0, len(units), _CHUNK):
-            rows = slice(start, start + _CHUNK)
+        for start in range(0, len(units), at_once):
+            rows = slice(start, start + at_once)
             likeness = units[rows] @ centres.T
             cell[rows] = likeness.argmax(axis=1)
             fit[rows] = np.take_along_axis(likeness, cell[rows, None], axis=1)[:, 0]
-            progress(turn * len(units) + min(start + _CHUNK, len(units)))
+            progress(turn * len(units) + min(start + at_once, len(units)))
         order = np.argsort(cell, kind="stable")
         counts = np.bincount(cell, minlength=n_cells)
         filled = np.flatnonzero(counts)

@@ -37,6 +37,11 @@ class Codes:
     about: np.ndarray
     longest: float
 
+    @staticmethod
+    def bytes_for(n: int, size: int) -> int:
+        """Return how much memory the codes of `n` vectors of `size` numbers take."""
+        return n * (_filled(size) + 16)
+
     @classmethod
     def of(cls, vectors: np.ndarray) -> Self:
         """Encode `vectors` (n × d)."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from embedkit.errors import EmbedkitError
+from embedkit.memory import available_bytes
 from embedkit.server.codes import Codes
 from embedkit.server.kernels import LANES, best_of_all
 from embedkit.server.kernels_codes import AVAILABLE, best_by_codes
@@ -93,10 +94,16 @@ class Space:
 
 
 def spaces_of(vectors: np.ndarray, targets: np.ndarray, inverse: np.ndarray) -> tuple[Space, Space]:
-    """Return the space of recommendations, by dot product over `targets`, and that of cosines over `vectors`."""
+    """Return the space of recommendations, by dot product over `targets`, and that of cosines over `vectors`.
+
+    Codes, which make answers faster, are left out where there is no memory for them.
+    """
     nothing = np.empty(0, np.float32)
     coded = of_targets = None
-    if AVAILABLE and vectors.shape[1] <= Codes.WIDEST:
+    tables = 1 if targets is vectors else 2
+    free = available_bytes()
+    fit = free is None or tables * Codes.bytes_for(*vectors.shape) < free
+    if AVAILABLE and vectors.shape[1] <= Codes.WIDEST and fit:
         coded = Codes.of(vectors)
         of_targets = coded if targets is vectors else Codes.of(targets)
     return Space(targets, nothing, of_targets), Space(vectors, inverse, coded and coded.scaled(inverse))

@@ -19,6 +19,7 @@ from embedkit.errors import ModelError, did_you_mean
 from embedkit.names import Names
 
 _BATCH = 1 << 14  # rows
+_READ_AT_ONCE = 1 << 20
 _CSV_BLOCK = 1 << 22  # bytes
 
 Batches = Callable[[list[str], str | None], Iterator[Any]]
@@ -118,7 +119,7 @@ def _told(path: Path, form: str) -> Iterator[None]:
 def _parquet(path: Path) -> Table:
     from pyarrow.parquet import ParquetFile
 
-    file = ParquetFile(path)
+    file = ParquetFile(path, buffer_size=_READ_AT_ONCE, pre_buffer=False)  # else whole row groups are in memory
     return Table(path, file.schema_arrow, lambda names, token: file.iter_batches(_BATCH, columns=names))
 
 

@@ -16,7 +16,7 @@ from scipy.io import savemat
 
 import embedkit
 from embedkit.options import build
-from embedkit_graph import GraphWalks, Options
+from embedkit_graph import GraphWalks, Options, mat
 
 
 def refused(given, **options):
@@ -208,4 +208,11 @@ def test_a_ragged_row_that_is_no_text_ends_in_one_line_and_prints_nothing(write,
 def test_a_truncated_mat_file_is_refused(tmp_path, end):
     savemat(tmp_path / "a.mat", {"network": sp.eye_array(9, format="csc")})
     (tmp_path / "a.mat").write_bytes((tmp_path / "a.mat").read_bytes()[:end])
+    assert "cannot be read as a MATLAB file" in refused(tmp_path / "a.mat")
+
+
+def test_a_mat_file_that_is_read_for_ever_is_refused(tmp_path, monkeypatch):
+    savemat(tmp_path / "a.mat", {"network": sp.eye_array(9, format="csc")})
+    monkeypatch.setattr(mat, "_CHILD", "while True: pass")
+    monkeypatch.setattr(mat, "_SECONDS", 0.5)
     assert "cannot be read as a MATLAB file" in refused(tmp_path / "a.mat")

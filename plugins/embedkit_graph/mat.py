@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -14,6 +15,7 @@ import numpy as np
 
 from embedkit import SourceError
 
+_SECONDS, _SECONDS_A_BYTE = 60.0, 1e-6  # that reading may take; 15 to 60 MB a second were measured
 _CHILD = """
 import json, sys
 import numpy as np
@@ -59,10 +61,14 @@ class MatFile:
         self._folder = tempfile.TemporaryDirectory(prefix="graph-mat-")
         self._taken = Path(self._folder.name, "taken.npz")
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _CHILD, str(path), str(self._taken)],
+            [sys.executable or "python3", "-P", "-c", _CHILD, str(path), str(self._taken)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, encoding="utf-8",
             errors="surrogateescape",
         )  # fmt: skip
+        # What loops for ever on a damaged file is ended, and told of like what dies of it.
+        self._patience = threading.Timer(_SECONDS + path.stat().st_size * _SECONDS_A_BYTE, self._process.kill)
+        self._patience.daemon = True
+        self._patience.start()
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
@@ -106,6 +112,7 @@ class MatFile:
 
     def close(self) -> None:
         """End the other process."""
+        self._patience.cancel()
         if self._process.poll() is None:
             self._process.communicate("")
         for stream in (self._process.stdin, self._process.stdout):

@@ -49,6 +49,8 @@ class Checkpoint:
     resume
         Whether to go on from the state that is there; where there is none, training begins anew. Without it, a folder
         that holds a state is refused.
+    of
+        A mark that states get, to be known by with `holds`.
 
     Raises
     ------
@@ -63,6 +65,7 @@ class Checkpoint:
     folder: str | Path
     every: str = "10min"
     resume: bool = False
+    of: str = ""
 
     def __post_init__(self) -> None:
         if self._interval is None:
@@ -154,7 +157,16 @@ class Checkpoint:
             run.say(f"Going on from the state of {told['kept']}, after {whole}.")
         elif self.resume:
             run.say(f"There is no state in {self.folder} yet, so training begins anew.")
-        return Keeper(run, self, identity, state)
+        return Keeper(run, self, {**identity, "of": self.of}, state)
+
+    def holds(self, of: str) -> bool:
+        """Tell whether the state that is there, if any, is whole and has this mark."""
+        if not self.path.exists():
+            return False
+        try:
+            return bool(_read(self.path)[1]["identity"].get("of") == of)
+        except ModelError:
+            return False
 
     def clear(self) -> None:
         """Remove the state, as when what was learned is saved."""

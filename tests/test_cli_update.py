@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 import embedkit
+from embedkit.checkpoints import Checkpoint
 from embedkit.cli.app import app
 from embedkit.cli.update import Place
 from embedkit.errors import ModelError
@@ -151,11 +152,26 @@ def test_an_update_that_was_saved_is_not_made_again(trained):
     result = update(trained, *once, "--resume")
     assert result.exit_code == 0, result.stderr
     assert "learned from these very sentences already, so there is nothing left to do." in result.stderr
-    assert "A state" not in result.stderr
+    assert "state" not in result.stderr
     assert MODEL.read_bytes() == made
     result = update(trained, "--input", "second.csv", "--again")
     assert result.exit_code == 0, result.stderr
     assert embedkit.load(MODEL).config["grown"]["times"] == 2
+
+
+def test_what_an_update_left_that_was_killed_after_saving_does_not_stop_the_next_day(trained, monkeypatch):
+    once = ("--checkpoint", "states", "--every", "1epoch", "--resume")
+    with monkeypatch.context() as killed:
+        killed.setattr(Checkpoint, "clear", lambda self: None)
+        assert update(trained, "--input", "second.csv", *once).exit_code == 0
+    assert Path("states/state.safetensors").exists()
+    made = MODEL.read_bytes()
+    result = update(trained, "--input", "second.csv", *once)
+    assert result.exit_code == 0, result.stderr
+    assert "Its state, which was left in states, is removed." in result.stderr
+    assert MODEL.read_bytes() == made
+    Path("third.csv").write_text(SECOND.replace("2026-02", "2026-03"))
+    assert update(trained, "--input", "third.csv", *once).exit_code == 0
 
 
 def test_resuming_what_is_done_keeps_a_state_that_may_be_anothers_and_makes_no_other_file(trained):
@@ -164,7 +180,7 @@ def test_resuming_what_is_done_keeps_a_state_that_may_be_anothers_and_makes_no_o
     Path("states/state.safetensors").write_bytes(b"of another training")
     result = update(trained, *once)
     assert result.exit_code == 0, result.stderr
-    assert "A state is still in states; remove it if it is of this update." in result.stderr
+    assert "The state in states is not of this update, and stays." in result.stderr
     assert Path("states/state.safetensors").read_bytes() == b"of another training"
     assert "already (20" in refused(update(trained, *once, "--output", "other.safetensors"), 1)
     assert not Path("other.safetensors").exists()

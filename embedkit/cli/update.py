@@ -166,8 +166,7 @@ def _run(
         tell_corpus(run.say, corpus, timer.lap())
         if checkpoint is not None and checkpoint.resume and place.in_place and _is_done(growth, corpus):
             run.say(f"{place.model} learned from these very sentences already, so there is nothing left to do.")
-            if checkpoint.path.exists():
-                run.say(f"A state is still in {checkpoint.folder}; remove it if it is of this update.")
+            _clear_up(checkpoint, corpus, run)
             return
         grown = growth.learn(corpus, run, checkpoint)
         place.save(grown)
@@ -188,6 +187,18 @@ def _is_done(growth: Growth, corpus: Corpus) -> bool:
     from embedkit.growing.notes import Notes
 
     return not growth.again and Notes.of(growth.model).of_the_same(corpus) is not None
+
+
+def _clear_up(checkpoint: Checkpoint, corpus: Corpus, run: TerminalRun) -> None:
+    """Remove what an update left that was killed between saving the model and removing its state."""
+    from embedkit.growing.notes import fingerprint
+
+    with checkpoint.held():
+        if checkpoint.holds(fingerprint(corpus)):
+            checkpoint.clear()
+            run.say(f"Its state, which was left in {checkpoint.folder}, is removed.")
+        elif checkpoint.path.exists():
+            run.say(f"The state in {checkpoint.folder} is not of this update, and stays.")
 
 
 def _tell(run: TerminalRun, model: Embeddings, grown: Embeddings) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from embedkit.corpus import Corpus
 from embedkit.embeddings import Embeddings, load
 from embedkit.errors import EmbedkitError, OptionError, SourceError
 from embedkit.growing.joining import join
-from embedkit.growing.notes import Notes
+from embedkit.growing.notes import Notes, fingerprint
 from embedkit.options import build, describe
 from embedkit.plugins import Plugins, load_plugins
 from embedkit.training import CorpusOptions, make_plan, train
@@ -79,7 +79,8 @@ class Growth:
         grown = join(self.model, corpus, run)
         options = {spec.name: getattr(self.options, spec.name) for spec in describe(self.trainer.Options)}
         with _growing(run, self.model, self.drift):
-            learned = train(grown, self.trainer, checkpoint=checkpoint, run=run, **options)
+            marked = None if checkpoint is None else replace(checkpoint, of=fingerprint(corpus))
+            learned = train(grown, self.trainer, checkpoint=marked, run=run, **options)
         learned = _with_rows_that_stay(learned, self.model, self.drift)
         told = {**self.model.config, **learned.config, "options": self.model.config["options"]}
         grown_by = notes.with_one(

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 FILE = "state.safetensors"
 FORMAT_VERSION = 1
+LEARNED = "learned"
 _METADATA = "embedkit.state"
 _SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 _BLOCK = 1 << 22  # numbers hashed, or looked at, at a time
@@ -232,6 +233,23 @@ def identity_of(corpus: Corpus, trainer: str, options: Mapping[str, Any], run: R
         "vocabulary": len(corpus.tokens),
         "data": digests,
     }
+
+
+def note_of(corpus: Corpus) -> dict[str, Any]:
+    """Return what a model's config tells of the sentences that it was made of, under `LEARNED`."""
+    return {"sentences": corpus.n_sentences, "tokens": corpus.n_tokens, "digest": fingerprint(corpus)}
+
+
+def fingerprint(corpus: Corpus) -> str:
+    """Return a digest of a corpus, all but its labels: 32 hexadecimal digits.
+
+    Tokens that were left out as too rare are not in it. An update leaves out none that its model has, so the digest of
+    an input changes when one that was too rare has joined meanwhile.
+    """
+    numbers = (corpus.ids, corpus.offsets, corpus.sentence_keys, corpus.times, corpus.weights)
+    names = [names for names in (corpus.tokens, corpus.keys) if names is not None]
+    texts = [array for some in names for array in (some.utf8, some.offsets)]
+    return digest([*(array for array in numbers if array is not None), *texts])
 
 
 def digest(arrays: Iterable[np.ndarray]) -> str:

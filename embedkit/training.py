@@ -8,6 +8,7 @@ from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from embedkit.checkpoints import LEARNED, identity_of, note_of
 from embedkit.contracts import Run, Source, Trainer
 from embedkit.engines import make_engine
 from embedkit.errors import EmbedkitError, OptionError, SourceError, did_you_mean
@@ -182,8 +183,6 @@ def _learn(
     plain = run
     with contextlib.ExitStack() as stack:
         if checkpoint is not None:
-            from embedkit.checkpoints import identity_of
-
             checkpoint.check(trainer)
             checkpoint.prepare()
             stack.enter_context(checkpoint.held())
@@ -194,7 +193,9 @@ def _learn(
         else:
             early_stopping.check(trainer)
             learned = early_stopping.train(corpus, learn, run, options.epochs, plain)
-    return learned.with_config(trainer=trainer.name, options=settings)
+    # The sentences of partitions lie elsewhere, in an order that their number decides.
+    note = {LEARNED: note_of(corpus)} if run.engine is None else {}
+    return learned.with_config(trainer=trainer.name, options=settings, **note)
 
 
 def make_source(name: str, *, plugins: Plugins | None = None, **options: Any) -> Source:

@@ -278,7 +278,7 @@ def test_what_was_learned_before_is_told_of(models, base):
     some = Corpus.from_sentences([*day(0, 2, 0), *day(2, 4, 1), *day(SIZE, SIZE + 1, 0)])
     for again, told in ((base, base.n_tokens), (some, 10)):
         run = Telling()
-        embedkit.update(models["als"], again, run=run)
+        embedkit.update(models["als"], again, run=run, again=True)
         assert any(line.startswith(f"{told} of {again.n_tokens} new tokens are") for line in run.lines)
     run = Telling()
     embedkit.update(models["als"], Corpus.from_sentences(day(0, 4, 1)), run=run)

@@ -4,7 +4,8 @@ import pytest
 
 import embedkit
 from embedkit import Corpus, EmbedkitError, Sentence, Source
-from embedkit.growing.notes import Notes, fingerprint
+from embedkit.checkpoints import fingerprint
+from embedkit.growing.notes import Notes
 from embedkit.names import Names
 
 FIRST = [Sentence([f"i{(u + i) % 7}" for i in range(4)], key=f"u{u}") for u in range(8)]
@@ -23,6 +24,30 @@ def test_sentences_that_an_update_learned_are_refused_unless_they_are_to_count_a
     twice = embedkit.update(once, NEW, epochs=1, again=True)
     assert twice.config["grown"]["times"] == 2
     assert twice.counts.sum() == once.counts.sum() + NEW.n_tokens
+
+
+def test_the_sentences_that_the_model_was_trained_on_are_refused_too(model):
+    for grown in (model, embedkit.update(model, NEW, epochs=1)):
+        assert grown.config["learned"]["tokens"] == 32
+        with pytest.raises(EmbedkitError, match=r"these very sentences already \(when it was trained\)"):
+            embedkit.update(grown, Corpus.from_sentences(FIRST))
+    again = embedkit.update(model, Corpus.from_sentences(FIRST), epochs=1, again=True)
+    assert again.counts.sum() == 2 * model.counts.sum()
+
+
+@pytest.mark.parametrize("told", [None, "x", ["digest"], {"digest": None}])
+def test_a_model_that_does_not_tell_what_it_was_trained_on_grows_by_it(model, told):
+    grown = embedkit.update(model.with_config(learned=told), Corpus.from_sentences(FIRST), epochs=1)
+    assert grown.config.get("learned") == told
+
+
+def test_the_same_file_is_refused_by_an_update_though_rare_tokens_were_left_out(tmp_path):
+    (tmp_path / "words.txt").write_text("a a b b c\nb a d a b\n" * 2)
+    read = {"input": tmp_path / "words.txt", "min_count": 3}
+    model = embedkit.train("text", "skipgram", vector_size=2, epochs=1, **read)
+    assert len(model) == 2
+    with pytest.raises(EmbedkitError, match="these very sentences already"):
+        embedkit.update(model, "text", **read)
 
 
 def test_an_update_between_them_makes_no_difference(model):

@@ -191,7 +191,7 @@ def _is_done(growth: Growth, corpus: Corpus) -> bool:
 
 def _clear_up(checkpoint: Checkpoint, corpus: Corpus, run: TerminalRun) -> None:
     """Remove what an update left that was killed between saving the model and removing its state."""
-    from embedkit.growing.notes import fingerprint
+    from embedkit.checkpoints import fingerprint
 
     with checkpoint.held():
         if checkpoint.holds(fingerprint(corpus)):

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from embedkit.checkpoints import LEARNED, fingerprint
 from embedkit.contracts import Run, Source, Trainer
 from embedkit.corpus import Corpus
 from embedkit.embeddings import Embeddings, load
 from embedkit.errors import EmbedkitError, OptionError, SourceError
 from embedkit.growing.joining import join
-from embedkit.growing.notes import Notes, fingerprint
+from embedkit.growing.notes import Notes
 from embedkit.options import build, describe
 from embedkit.plugins import Plugins, load_plugins
 from embedkit.training import CorpusOptions, make_plan, train
@@ -68,7 +69,7 @@ class Growth:
         run = run or Run()
         notes = Notes.of(self.model)
         if not self.again and (same := notes.of_the_same(corpus)) is not None:
-            when = same.get("at", "some time ago")
+            when = same.get("at", "some time ago") if same is not notes.first else "when it was trained"
             raise EmbedkitError(
                 f"the model learned from these very sentences already ({when}); it stays as it is. With --again they "
                 "count once more."
@@ -82,7 +83,9 @@ class Growth:
             marked = None if checkpoint is None else replace(checkpoint, of=fingerprint(corpus))
             learned = train(grown, self.trainer, checkpoint=marked, run=run, **options)
         learned = _with_rows_that_stay(learned, self.model, self.drift)
-        told = {**self.model.config, **learned.config, "options": self.model.config["options"]}
+        own = {name: self.model.config[name] for name in ("options", LEARNED) if name in self.model.config}
+        told = {name: value for name, value in learned.config.items() if name != LEARNED}
+        told = {**self.model.config, **told, **own}
         grown_by = notes.with_one(
             corpus,
             new_tokens=len(learned) - len(self.model),

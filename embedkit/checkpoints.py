@@ -51,7 +51,7 @@ class Checkpoint:
         Whether to go on from the state that is there; where there is none, training begins anew. Without it, a folder
         that holds a state is refused.
     of
-        A mark that states get, to be known by with `holds`.
+        A mark that states get, to be known by; `update` sets one of its own.
 
     Raises
     ------
@@ -160,14 +160,18 @@ class Checkpoint:
             run.say(f"There is no state in {self.folder} yet, so training begins anew.")
         return Keeper(run, self, {**identity, "of": self.of}, state)
 
-    def holds(self, of: str) -> bool:
-        """Tell whether the state that is there, if any, is whole and has this mark."""
+    @property
+    def mark(self) -> str | None:
+        """The mark of the state that is there; None where there is none, or none that can be read."""
+        from embedkit.embeddings.safetensors import read_header
+
         if not self.path.exists():
-            return False
+            return None
         try:
-            return bool(_read(self.path)[1]["identity"].get("of") == of)
-        except ModelError:
-            return False
+            told = json.loads(read_header(self.path).metadata[_METADATA])["identity"]["of"]
+        except (ModelError, KeyError, TypeError, ValueError, RecursionError):
+            return None
+        return told if isinstance(told, str) else None
 
     def clear(self) -> None:
         """Remove the state, as when what was learned is saved."""

@@ -18,7 +18,7 @@ _SECOND_FILES = "memory.max", "memory.current", ("active_file", "inactive_file")
 
 def available_bytes() -> int | None:
     """Return how many bytes this process can still take: the least of machine, control groups and limits; or None."""
-    limits = [limit for limit in (of_machine(), _of_process()) if limit is not None]
+    limits = [limit for limit in (of_machine(), of_process()) if limit is not None]
     limits += of_cgroups()
     return max(0, min(limits)) if limits else None
 
@@ -59,7 +59,7 @@ def one_heap() -> None:
     What a thread of its own heap has freed at its top is not handed back by `give_back`: 13 MB after reading a text.
     Where the process is limited, Arrow is to use that heap too, as its own reserves a gigabyte that the limit counts.
     """
-    if _of_process() is not None:
+    if of_process() is not None:
         os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # read when Arrow is imported
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
@@ -157,7 +157,7 @@ def of_machine(told: Path = Path("/proc/meminfo")) -> int | None:
     return sum(free) if "MemAvailable" in fields else None
 
 
-def _of_process() -> int | None:
+def of_process() -> int | None:
     """Return what RLIMIT_DATA and RLIMIT_AS leave."""
     try:
         used = Path("/proc/self/statm").read_text().split()

@@ -193,8 +193,8 @@ def _learn(
         else:
             early_stopping.check(trainer)
             learned = early_stopping.train(corpus, learn, run, options.epochs, plain)
-    # The sentences of partitions lie elsewhere, in an order that their number decides.
-    note = {LEARNED: note_of(corpus)} if run.engine is None else {}
+    # The sentences of partitions lie elsewhere, in an order that their number decides; an update has notes of its own.
+    note = {LEARNED: note_of(corpus)} if run.engine is None and run.start is None else {}
     return learned.with_config(trainer=trainer.name, options=settings, **note)
 
 

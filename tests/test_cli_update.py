@@ -159,28 +159,54 @@ def test_an_update_that_was_saved_is_not_made_again(trained):
     assert embedkit.load(MODEL).config["grown"]["times"] == 2
 
 
-def test_what_an_update_left_that_was_killed_after_saving_does_not_stop_the_next_day(trained, monkeypatch):
-    once = ("--checkpoint", "states", "--every", "1epoch", "--resume")
+@pytest.fixture
+def killed_after_saving(trained, monkeypatch):
+    """Leave the state of an update whose model is saved; then give the flags that it was called with."""
+    once = ("--checkpoint", "states", "--every", "1epoch")
     with monkeypatch.context() as killed:
         killed.setattr(Checkpoint, "clear", lambda self: None)
         assert update(trained, "--input", "second.csv", *once).exit_code == 0
     assert Path("states/state.safetensors").exists()
-    made = MODEL.read_bytes()
-    result = update(trained, "--input", "second.csv", *once)
-    assert result.exit_code == 0, result.stderr
-    assert "Its state, which was left in states, is removed." in result.stderr
-    assert MODEL.read_bytes() == made
+    return once
+
+
+@pytest.mark.parametrize("resume", [(), ("--resume",)])
+def test_what_an_update_left_that_was_killed_after_saving_does_not_stop_the_next(trained, killed_after_saving, resume):
     Path("third.csv").write_text(SECOND.replace("2026-02", "2026-03"))
-    assert update(trained, "--input", "third.csv", *once).exit_code == 0
+    result = update(trained, "--input", "third.csv", *killed_after_saving, *resume)
+    assert result.exit_code == 0, result.stderr
+    assert "The state in states, of an update that was saved, is removed." in result.stderr
+    assert embedkit.load(MODEL).config["grown"]["times"] == 2
 
 
-def test_resuming_what_is_done_keeps_a_state_that_may_be_anothers_and_makes_no_other_file(trained):
+def test_nor_does_it_go_on_with_what_is_done(trained, killed_after_saving):
+    made = MODEL.read_bytes()
+    result = update(trained, "--input", "second.csv", *killed_after_saving, "--resume")
+    assert result.exit_code == 0, result.stderr
+    assert "The state in states, of an update that was saved, is removed." in result.stderr
+    assert "there is nothing left to do" in result.stderr
+    assert not Path("states/state.safetensors").exists()
+    assert MODEL.read_bytes() == made
+
+
+def test_the_state_of_another_models_update_by_the_same_input_stays(trained, killed_after_saving):
+    state = Path("states/state.safetensors").read_bytes()
+    other = ("--trainer", "als", "--vector-size", "3", "--epochs", "2", "--output", "other.safetensors")
+    assert trained("train", "--source", "sessions", "--input", "first.csv", *other).exit_code == 0
+    other = ("--input", "second.csv", "--model", "other.safetensors")
+    assert update(trained, *other).exit_code == 0
+    result = update(trained, *other, *killed_after_saving, "--resume")
+    assert result.exit_code == 0, result.stderr
+    assert "there is nothing left to do" in result.stderr
+    assert Path("states/state.safetensors").read_bytes() == state
+
+
+def test_resuming_what_is_done_keeps_a_state_that_nobody_knows_and_makes_no_other_file(trained):
     once = ("--input", "second.csv", "--checkpoint", "states", "--resume")
     assert update(trained, *once).exit_code == 0
     Path("states/state.safetensors").write_bytes(b"of another training")
     result = update(trained, *once)
     assert result.exit_code == 0, result.stderr
-    assert "The state in states is not of this update, and stays." in result.stderr
     assert Path("states/state.safetensors").read_bytes() == b"of another training"
     assert "already (20" in refused(update(trained, *once, "--output", "other.safetensors"), 1)
     assert not Path("other.safetensors").exists()

@@ -242,6 +242,20 @@ def test_a_source_that_reading_gives_up_on_is_closed_however_long_its_error_is_k
     assert not source.connected
 
 
+def test_what_went_wrong_is_told_though_closing_the_source_fails_too():
+    class Stuck(Connected):
+        """Something that cannot be let go of."""
+
+        def opened(self, first, second):
+            try:
+                yield from super().opened(first, second)
+            finally:
+                raise ValueError("it cannot be let go of")
+
+    with pytest.raises(SourceError, match="is a text"):
+        Corpus.from_source(Stuck(None))
+
+
 def test_a_source_whose_sentences_run_out_is_refused():
     class OneShot(Source):
         """Sentences that can be read once."""

@@ -119,7 +119,7 @@ def test_what_does_not_fit_is_left_out_with_the_reason(monkeypatch):
         EASE(part)
     kinds, left_out = baselines.baselines(part)
     assert kinds == [Popularity]
-    assert left_out["ItemKNN"] == "its similarities take 148 bytes and 20 bytes are free"
+    assert left_out["ItemKNN"] == "its similarities take 74 bytes and 20 bytes are free"
 
 
 def test_a_model_without_histories_has_popularity_alone():

@@ -38,7 +38,14 @@ def test_the_sentences_that_the_model_was_trained_on_are_refused_too(model):
 @pytest.mark.parametrize("told", [None, "x", ["digest"], {"digest": None}])
 def test_a_model_that_does_not_tell_what_it_was_trained_on_grows_by_it(model, told):
     grown = embedkit.update(model.with_config(learned=told), Corpus.from_sentences(FIRST), epochs=1)
-    assert grown.config.get("learned") == told
+    assert grown.config["learned"] == told
+
+
+def test_what_a_model_was_trained_on_is_not_made_up_by_its_updates(model):
+    config = {name: value for name, value in model.config.items() if name != "learned"}
+    parts = {"counts": model.counts, "histories": model.histories, "key_vectors": model.key_vectors}
+    old = embedkit.Embeddings(model.tokens, model.vectors, keys=model.keys, query=model.query, config=config, **parts)
+    assert "learned" not in embedkit.update(old, NEW, epochs=1).config
 
 
 def test_the_same_file_is_refused_by_an_update_though_rare_tokens_were_left_out(tmp_path):

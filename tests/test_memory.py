@@ -192,6 +192,13 @@ except embedkit.EmbedkitError as error:
             "singular vectors of 5,001 tokens × 2,000 from 10,000 interactions would need",
         ),
         pytest.param(
+            "e = embedkit.Embeddings(map(str, range(2000)), np.ones((2000, 4), np.float32))",
+            "e.indexed()",
+            "(100 << 20)",
+            "faiss needs 300 MB of memory to begin with",
+            marks=pytest.mark.skipif(importlib.util.find_spec("faiss") is None, reason="needs faiss"),
+        ),
+        pytest.param(
             "import faiss; e = embedkit.Embeddings(map(str, range(20_000)), np.ones((20_000, 400), np.float32))",
             "e.indexed()",
             "(40 << 20)",

@@ -40,7 +40,7 @@ def nearest(vectors: np.ndarray, k: int, run: Run | None = None) -> Neighbours:
     if k == 0:
         return found
     if n >= MANY:
-        check_fits(_TO_SELECT, f"finding the neighbours of {n:,} tokens", "fewer tokens (--top) need less")
+        check_fits(_TO_SELECT, f"finding the neighbours of {n:,} tokens", "fewer tokens need less")
     inverse = scoring.inverse_norms(vectors)
     for start in range(0, n, _AT_ONCE):
         rows = np.arange(start, min(start + _AT_ONCE, n))

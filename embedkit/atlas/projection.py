@@ -73,7 +73,7 @@ def coordinates(
     n = len(embeddings) if tokens is None else len(tokens)
     check_fits(
         bytes_for(method, n, embeddings.vector_size), f"a map of {n:,} tokens by {method}",
-        "one of fewer tokens (--top) or --method pca needs less",
+        "one of fewer tokens needs less" + (", and so does one by pca" if method != "pca" else ""),
     )  # fmt: skip
     vectors = _vectors(embeddings, tokens)
     places = principal(vectors)

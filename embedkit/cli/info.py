@@ -65,7 +65,7 @@ def _facts(embeddings: Embeddings, path: Path) -> dict[str, Any]:
 
 def _shown(value: Any) -> str:
     if isinstance(value, Mapping):
-        told = {name: inner for name, inner in value.items() if inner is not None and name != "digest"}
+        told = {name: inner for name, inner in value.items() if inner is not None and name not in ("digest", "mark")}
         return ", ".join(f"{name} {_shown(inner)}" for name, inner in told.items())
     if isinstance(value, float):
         return f"{value:.6g}"

@@ -89,7 +89,7 @@ class UpdateCommand(SourceCommand):
     "--drift", type=float, default=1.0, show_default=True, metavar="NUMBER",
     help="Multiply the ways of the model's tokens by this: 0, and they stay as they are, to 1.",
 )  # fmt: skip
-@click.option("--again", is_flag=True, help="Learn from sentences though an update has done so before.")
+@click.option("--again", is_flag=True, help="Learn from sentences though the model has done so before.")
 @checkpoint_flags
 @click.pass_context
 def update(
@@ -102,6 +102,7 @@ def update(
     """
     from embedkit.cli.terminal import TerminalRun
     from embedkit.embeddings import check_writable, info
+    from embedkit.growing.notes import clear_left
     from embedkit.growing.updating import FREE, plan_growth, plan_reading
     from embedkit.memory import one_heap
 
@@ -114,13 +115,14 @@ def update(
     growth = plan_growth(open_model(model), free, drift, plugins, again=again)
     new, corpus_options = plan_reading(growth, source, given, plugins)
     checkpoint = checkpoint_of(params)
+    work_dir = Path(corpus_options.work_dir) if corpus_options.work_dir else None
+    run = TerminalRun(work_dir=work_dir, epochs=getattr(growth.options, "epochs", None))
     if checkpoint is not None:
         checkpoint.check(growth.trainer)
+        clear_left(checkpoint, growth.model, run)
         checkpoint.prepare()
     check_writable(output)
     refuse_to_replace_other(output)
-    work_dir = Path(corpus_options.work_dir) if corpus_options.work_dir else None
-    run = TerminalRun(work_dir=work_dir, epochs=getattr(growth.options, "epochs", None))
     with run:
         _run(growth, new, corpus_options, run, checkpoint, Place(model, checksum, output))
 
@@ -166,7 +168,6 @@ def _run(
         tell_corpus(run.say, corpus, timer.lap())
         if checkpoint is not None and checkpoint.resume and place.in_place and _is_done(growth, corpus):
             run.say(f"{place.model} learned from these very sentences already, so there is nothing left to do.")
-            _clear_up(checkpoint, corpus, run)
             return
         grown = growth.learn(corpus, run, checkpoint)
         place.save(grown)
@@ -187,18 +188,6 @@ def _is_done(growth: Growth, corpus: Corpus) -> bool:
     from embedkit.growing.notes import Notes
 
     return not growth.again and Notes.of(growth.model).of_the_same(corpus) is not None
-
-
-def _clear_up(checkpoint: Checkpoint, corpus: Corpus, run: TerminalRun) -> None:
-    """Remove what an update left that was killed between saving the model and removing its state."""
-    from embedkit.checkpoints import fingerprint
-
-    with checkpoint.held():
-        if checkpoint.holds(fingerprint(corpus)):
-            checkpoint.clear()
-            run.say(f"Its state, which was left in {checkpoint.folder}, is removed.")
-        elif checkpoint.path.exists():
-            run.say(f"The state in {checkpoint.folder} is not of this update, and stays.")
 
 
 def _tell(run: TerminalRun, model: Embeddings, grown: Embeddings) -> None:

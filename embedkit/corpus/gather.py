@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,12 +34,16 @@ def closed(*given: Iterable) -> Iterator[None]:
 
     After an error they would stay open, with their files and threads, for as long as somebody holds its traceback.
     """
+    generators = [one for one in given if isinstance(one, Generator)]
     try:
         yield
-    finally:
-        for one in given:
-            if isinstance(one, Generator):
+    except BaseException:
+        for one in generators:
+            with suppress(Exception):  # what went wrong first is what is told
                 one.close()
+        raise
+    for one in generators:
+        one.close()
 
 
 class _Gatherer:

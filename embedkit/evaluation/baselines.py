@@ -254,9 +254,11 @@ def ease_obstacle(n_tokens: int, most_tokens: float | None = None) -> str:
 def knn_obstacle(part: TrainPart, neighbours: int = 100) -> str:
     """Return why ItemKNN is left out, or an empty text where its similarities fit into memory."""
     assert part.histories is not None
-    lengths = np.diff(part.histories.indptr).astype(np.float64)
-    most = min(neighbours * len(part.tokens), int((lengths**2).sum()))
-    needed, available = _BYTES_A_SIMILARITY * most, available_bytes()
+    lengths = np.diff(part.histories.indptr)
+    begin, end = part.histories.indptr[0], part.histories.indptr[-1]
+    others = np.repeat(lengths - 1, lengths)
+    met = np.bincount(part.histories.indices[begin:end], weights=others, minlength=len(part.tokens))
+    needed, available = int(_BYTES_A_SIMILARITY * np.minimum(met, neighbours).sum()), available_bytes()
     if available is not None and needed > available:
         return f"its similarities take {readable(needed)} and {readable(available)} are free"
     return ""

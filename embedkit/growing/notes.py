@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from embedkit.checkpoints import LEARNED, fingerprint
+from embedkit.checkpoints import LEARNED, Checkpoint, digest, fingerprint
+from embedkit.contracts import Run
 from embedkit.corpus import Corpus
 from embedkit.embeddings import Embeddings
 
@@ -45,6 +46,11 @@ class Notes:
             _count(told.get("times")), _count(told.get("tokens")), notes, first if isinstance(first, Mapping) else {}
         )
 
+    @property
+    def marks(self) -> list[Any]:
+        """The marks of updates that are saved; see `mark_of`."""
+        return [note["mark"] for note in self.latest if "mark" in note]
+
     def of_the_same(self, corpus: Corpus) -> Mapping[str, Any] | None:
         """Return the note of the last update, or of the training, that learned from these very sentences; or None."""
         notes = [self.first, *self.latest]
@@ -67,6 +73,19 @@ class Notes:
             "tokens": self.tokens + corpus.n_tokens,
             "latest": [*self.latest, latest][-_RECENT:],
         }
+
+
+def mark_of(model: Embeddings, corpus: Corpus) -> str:
+    """Return what tells an update of a model by a corpus from all others."""
+    return f"{fingerprint(corpus)}-{digest([model.vectors])}-{Notes.of(model).times}"
+
+
+def clear_left(checkpoint: Checkpoint, model: Embeddings, run: Run) -> None:
+    """Remove a state of an update that the model has saved: of one that was killed before it removed that itself."""
+    if (mark := checkpoint.mark) and mark in Notes.of(model).marks:
+        with checkpoint.held():
+            checkpoint.clear()
+        run.say(f"The state in {checkpoint.folder}, of an update that was saved, is removed.")
 
 
 def _count(told: Any) -> int:

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from embedkit.checkpoints import LEARNED, fingerprint
 from embedkit.contracts import Run, Source, Trainer
 from embedkit.corpus import Corpus
 from embedkit.embeddings import Embeddings, load
 from embedkit.errors import EmbedkitError, OptionError, SourceError
 from embedkit.growing.joining import join
-from embedkit.growing.notes import Notes
+from embedkit.growing.notes import Notes, clear_left, mark_of
 from embedkit.options import build, describe
 from embedkit.plugins import Plugins, load_plugins
 from embedkit.training import CorpusOptions, make_plan, train
@@ -48,7 +47,7 @@ class Growth:
     changes
         The trainer's options that were given.
     again
-        Whether sentences that an update has learned already may be learned once more.
+        Whether sentences that the model has learned already may be learned once more.
     """
 
     model: Embeddings
@@ -64,7 +63,7 @@ class Growth:
         Raises
         ------
         EmbedkitError
-            If one of the latest updates learned from these very sentences, and that is not asked for again.
+            If the training or one of the latest updates learned from these very sentences, and `again` is not set.
         """
         run = run or Run()
         notes = Notes.of(self.model)
@@ -74,20 +73,22 @@ class Growth:
                 f"the model learned from these very sentences already ({when}); it stays as it is. With --again they "
                 "count once more."
             )
+        mark = mark_of(self.model, corpus)
+        if checkpoint is not None:
+            clear_left(checkpoint, self.model, run)
+            checkpoint = replace(checkpoint, of=mark)
         before = self.model.config.get("source")
         if before is not None and corpus.source not in (None, before):
             run.say(f"The model learned from source {before} before, and now from source {corpus.source}.")
         grown = join(self.model, corpus, run)
         options = {spec.name: getattr(self.options, spec.name) for spec in describe(self.trainer.Options)}
         with _growing(run, self.model, self.drift):
-            marked = None if checkpoint is None else replace(checkpoint, of=fingerprint(corpus))
-            learned = train(grown, self.trainer, checkpoint=marked, run=run, **options)
+            learned = train(grown, self.trainer, checkpoint=checkpoint, run=run, **options)
         learned = _with_rows_that_stay(learned, self.model, self.drift)
-        own = {name: self.model.config[name] for name in ("options", LEARNED) if name in self.model.config}
-        told = {name: value for name, value in learned.config.items() if name != LEARNED}
-        told = {**self.model.config, **told, **own}
+        told = {**self.model.config, **learned.config, "options": self.model.config["options"]}
         grown_by = notes.with_one(
             corpus,
+            mark=mark,
             new_tokens=len(learned) - len(self.model),
             new_keys=len(learned.keys or ()) - len(self.model.keys or ()),
             drift=self.drift,
@@ -122,7 +123,8 @@ def update(
         What to multiply the ways of the model's tokens by: from 0, which keeps them as they are, to the bit, to 1, with
         which they go as far as the trainer lets them.
     again
-        Learn from sentences even if one of the latest ten updates learned from them already, which is refused else.
+        Learn from sentences even if the training or one of the latest ten updates learned from them already, which is
+        refused else.
     checkpoint
         As for `train`.
     options

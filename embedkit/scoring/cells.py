@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any, Self
 
 import numpy as np
 
 from embedkit.errors import EmbedkitError, missing_extra
+from embedkit.memory import of_process, readable
 
 FEWEST = 1000
 """Rows from which there can be cells."""
@@ -17,6 +20,7 @@ _ROUNDS = 10
 _LEARNED_FROM = 40  # rows a cell, drawn for finding the cells
 _FOR_PRODUCTS, _FOR_COSINES = 40, 32  # cells that a query looks into; docs/nearest.md has what more and fewer win
 _CHUNK = 1 << 14
+_TO_IMPORT = 300_000_000  # that its libraries reserve, most of it for threads
 _TO_BEGIN = 30 << 20  # faiss itself, and a block
 _LIKENESSES = 1 << 22  # of rows to centres at a time: 16 MiB
 
@@ -152,8 +156,14 @@ def imported() -> Any:
     Raises
     ------
     EmbedkitError
-        If it is not installed.
+        If it is not installed, or a limit of this process leaves too little memory for it.
     """
+    left = of_process() if "faiss" not in sys.modules and find_spec("faiss") else None
+    if left is not None and left < _TO_IMPORT:  # it would end the process by a signal
+        raise EmbedkitError(
+            f"faiss needs {readable(_TO_IMPORT)} of memory to begin with and the limit of this process (ulimit) leaves "
+            f"{readable(left)}; raise it, or go without an index (--exact)."
+        )
     try:
         import faiss
     except ImportError as error:

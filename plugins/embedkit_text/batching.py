@@ -151,8 +151,12 @@ def ahead(batches: Generator[embedkit.SentenceBatch, None, None]) -> Iterator[em
     collector closes forgotten generators wherever it happens to run, even under locks that the end of a thread takes.
     """
     pool = ThreadPoolExecutor(1, thread_name_prefix="embedkit-text")  # no context: its end would wait
-    future = pool.submit(next, batches, None)
-    while (batch := future.result()) is not None:
+    try:
         future = pool.submit(next, batches, None)
-        yield batch
+        while (batch := future.result()) is not None:
+            future = pool.submit(next, batches, None)
+            yield batch
+    except Exception:  # not GeneratorExit, by which a generator is closed
+        pool.shutdown(wait=False)
+        raise
     pool.shutdown()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 
 import numpy as np
@@ -39,18 +40,25 @@ class Rows:
         """
         with np.errstate(over="ignore"):
             converted = np.ascontiguousarray(block, np.float32)
-        try:
+        with _told():
             self._file.write(converted.data.cast("B"))
-        except OSError as error:
-            told = f"the folder for temporary files, {tempfile.gettempdir()}, cannot take the vectors: {error.strerror}"
-            raise ModelError(f"{told}; free some space, or name another in the variable TMPDIR.") from error
         self._n += len(converted)
         self._width = converted.shape[1]
 
     def matrix(self) -> np.ndarray:
-        """Return what was gathered, as a memory-mapped matrix (n × d)."""
-        self._file.flush()
+        """Return what was gathered, as a memory-mapped matrix (n × d); raises as `append` does."""
+        with _told():
+            self._file.flush()
         return np.memmap(self._file, np.float32, "r", shape=(self._n, self._width))
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        told = f"the folder for temporary files, {tempfile.gettempdir()}, cannot take the vectors: {error.strerror}"
+        raise ModelError(f"{told}; free some space, or name another in the variable TMPDIR.") from error
 
 
 def block_height(row_bytes: int) -> int:

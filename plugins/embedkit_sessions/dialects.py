@@ -65,7 +65,8 @@ def sniff(
     delimiter = _delimiter(delimiter) if delimiter else _guess(lines)
     if delimiter is None:
         raise SourceError(
-            f"{name} has lines of one column; name what parts its columns with --delimiter (space, or a text)."
+            f"{name} has lines of one column; name what parts its columns with --delimiter (space, or a text), or read "
+            "a user and all of their items a line with --layout lines."
         )
     quoting = delimiter != "::" if quoting is None else quoting
     rows = list(itertools.islice(_rows(lines, delimiter, quoting), _LINES))

@@ -218,13 +218,21 @@ class Keeper(Run):
             self._last, self._epochs = time.monotonic(), 0
 
 
-def identity_of(corpus: Corpus, trainer: str, options: Mapping[str, Any], run: Run) -> dict[str, Any]:
-    """Return what must be the same for a training to go on: its options, and digests of all that is learned from."""
+def identity_of(
+    corpus: Corpus, trainer: str, options: Mapping[str, Any], run: Run, files: Mapping[str, Path] | None = None
+) -> dict[str, Any]:
+    """Return what must be the same for a training to go on: its options, and digests of all that is learned from.
+
+    `files` are those that decide besides the corpus, such as what early stopping measures by, each under the name that
+    an error has for it.
+    """
     parts = {name: getattr(corpus, name) for name in (*_PER_TOKEN, *_PER_SENTENCE)}
     digests = {name: digest([array]) for name, array in parts.items() if array is not None}
     for name, names in (("tokens", corpus.tokens), ("keys", corpus.keys)):
         if names is not None:
             digests |= {name: digest([names.utf8, names.offsets])}
+    for name, path in (files or {}).items():
+        digests |= digest_of_file(name, path)
     if options.get("reproducible"):
         options = {name: value for name, value in options.items() if name != "workers"}  # no bit depends on it
     if run.start is not None:
@@ -263,6 +271,23 @@ def digest(arrays: Iterable[np.ndarray]) -> str:
         for start in range(0, len(array), _BLOCK):
             told.update(array[start : start + _BLOCK].tobytes())
     return told.hexdigest()
+
+
+def digest_of_file(name: str, path: Path) -> dict[str, str]:
+    """Return a digest of a file's bytes under a name; nothing of a pipe, which can be read only once.
+
+    Raises
+    ------
+    EmbedkitError
+        If it cannot be read.
+    """
+    if not path.is_file():
+        return {}
+    try:
+        with path.open("rb") as file:
+            return {name: hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()}
+    except OSError as error:
+        raise EmbedkitError(f"{path} cannot be read: {error.strerror}. See that it can, or name another.") from error
 
 
 def _refuse_changed(before: Mapping[str, Any], now: Mapping[str, Any], folder: str | Path) -> None:

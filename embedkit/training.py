@@ -186,8 +186,8 @@ def _learn(
             checkpoint.check(trainer)
             checkpoint.prepare()
             stack.enter_context(checkpoint.held())
-            asked = {} if early_stopping is None else early_stopping.settings()
-            run = checkpoint.keeper(run, identity_of(corpus, trainer.name, settings | asked, run))
+            asked, files = ({}, {}) if early_stopping is None else (early_stopping.settings(), early_stopping.files())
+            run = checkpoint.keeper(run, identity_of(corpus, trainer.name, settings | asked, run, files))
         if early_stopping is None:
             learned = learn(corpus, run)
         else:

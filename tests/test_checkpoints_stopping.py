@@ -93,6 +93,23 @@ def test_another_early_stopping_is_refused(other, change, corpus, tmp_path):
         embedkit.train(corpus, "als", early_stopping=other, checkpoint=checkpoint, **options)
 
 
+def test_a_validation_file_of_other_contents_is_refused(corpus, tmp_path):
+    told, states = tmp_path / "told.txt", tmp_path / "states"
+    key = next(iter(corpus.keys))
+    first, second = list(corpus.tokens)[:2]
+    told.write_text(f"{key} {first}\n")
+    stopping = EarlyStopping("ndcg@5", patience=3, validation=Validation(told))
+    options = {"vector_size": 8, "epochs": 6, "early_stopping": stopping}
+    checkpoint = Checkpoint(states, every="1epoch", resume=True)
+    with pytest.raises(StoppedError):
+        embedkit.train(corpus, "als", checkpoint=checkpoint, run=Killed(2), **options)
+    told.write_text(f"{key} {second}\n")
+    with pytest.raises(EmbedkitError, match=r"the data changed \(validation\)"):
+        embedkit.train(corpus, "als", checkpoint=checkpoint, **options)
+    told.write_text(f"{key} {first}\n")
+    assert embedkit.train(corpus, "als", checkpoint=checkpoint, **options).config["early_stopping"]["best_epoch"]
+
+
 def test_a_state_within_the_first_epoch_has_no_best_yet(tmp_path):
     begin, best = unpacked(None, tmp_path)
     assert best is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -114,6 +115,10 @@ class EarlyStopping:
     def settings(self) -> dict[str, str | int]:
         """Return what must be the same for a training to go on, by the names of the flags."""
         return {"early_stopping": self.metric, "patience": self.patience, "validation": str(self.validation)}
+
+    def files(self) -> dict[str, Path]:
+        """Return the files whose contents must be the same too, by what they are."""
+        return {"validation": Path(str(self.validation.part))} if self.validation.of_file else {}
 
     def _prepared(self, corpus: Corpus, run: Run) -> tuple[Corpus, Callable[[float, Embeddings], float]]:
         """Return what to learn from, and what measures a loss and a model: the greater the better."""

@@ -226,6 +226,8 @@ class Trainer:
         Whether it begins from `run.state` where there is one, and offers states by `run.keep_state`.
     divides
         Whether it learns from a corpus in partitions (`embedkit.corpus.partitioned`), given `run.engine`.
+    drifts
+        Whether it heeds a `run.drift` below 1 where it grows a model; where not, that is refused before the reading.
     """
 
     name: ClassVar[str]
@@ -234,6 +236,7 @@ class Trainer:
     tuned: ClassVar[bool] = True
     resumes: ClassVar[bool] = False
     divides: ClassVar[bool] = False
+    drifts: ClassVar[bool] = True
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -330,6 +330,8 @@ def test_options_that_are_the_models_are_refused(models, new, tmp_path):
         embedkit.update(models["skipgram"], new, min_count=2)
     with pytest.raises(OptionError, match="drift is not for spectral"):
         embedkit.update(models["spectral"], new, drift=0.5)
+    with pytest.raises(OptionError, match="drift is not for spectral"):  # before anything is read
+        embedkit.update(models["spectral"], "sessions", input="nowhere.csv", drift=0.5)
 
 
 class Stopped(Run):

@@ -166,6 +166,8 @@ def plan_growth(
     trainer = trainer_of(model, plugins)
     if not 0 <= drift <= 1:
         raise OptionError("drift", f"must be from 0 (tokens of the model stay) to 1 (they are free); got {drift:g}.")
+    if drift < 1 and not trainer.drifts:
+        raise OptionError("drift", f"is not for {trainer.name}, whose vectors are computed anew; leave it out.")
     declared = {spec.name for spec in describe(trainer.Options)}
     if unknown := changes.keys() - declared:
         raise OptionError(min(unknown), f"is no option of trainer {trainer.name!r}, which made the model.")

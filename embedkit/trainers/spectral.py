@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from embedkit.contracts import Run, Trainer
-from embedkit.errors import EmbedkitError, OptionError
+from embedkit.errors import EmbedkitError
 from embedkit.options import Between, option
 
 if TYPE_CHECKING:
@@ -110,12 +110,11 @@ class Spectral(Trainer):
 
     name = "spectral"
     divides = True
+    drifts = False  # singular vectors are computed anew
     Options = SpectralOptions
 
     def train(self, corpus: Corpus, options: SpectralOptions, run: Run) -> Embeddings:
         """Learn from the matrix of keys (of sentences where there are none) and tokens, or of tokens and tokens."""
-        if run.drift < 1:
-            raise OptionError("drift", "is not for spectral, whose vectors are computed anew; leave it out.")
         if options.matrix == "token-token":
             from embedkit.trainers.factors import ppmi
 

@@ -191,6 +191,14 @@ except embedkit.EmbedkitError as error:
             "(120 << 20)",
             "singular vectors of 5,001 tokens × 2,000 from 10,000 interactions would need",
         ),
+        (
+            "many = lambda x: [Sentence(['a', x], f'k{i // 25_000}') for i in range(200_000)]\n"
+            "c, d = (Corpus.from_sentences(many(x)) for x in 'bc')\n"
+            "e = embedkit.train(c, 'als', vector_size=2, epochs=1)",
+            "embedkit.update(e, d)",
+            "(12 << 20)",
+            "joining histories of 800,000 interactions would need",
+        ),
         pytest.param(
             "e = embedkit.Embeddings(map(str, range(2000)), np.ones((2000, 4), np.float32))",
             "e.indexed()",

@@ -12,6 +12,7 @@ from embedkit.corpus.columns import Column
 from embedkit.corpus.workdir import WorkFolder
 from embedkit.embeddings import Embeddings
 from embedkit.errors import EmbedkitError
+from embedkit.memory import check_fits
 from embedkit.names import Names
 
 _CHUNK = 1 << 18
@@ -88,7 +89,8 @@ def join(model: Embeddings, corpus: Corpus, run: Run) -> GrownCorpus:
     Raises
     ------
     EmbedkitError
-        If the model's histories have times, or weights, and the new sentences have none.
+        If the model's histories have times, or weights, and the new sentences have none; or if the histories together
+        do not fit in memory.
     """
     assert model.counts is not None
     tokens = _Numbers.of(model.tokens, corpus.tokens)
@@ -99,6 +101,8 @@ def join(model: Embeddings, corpus: Corpus, run: Run) -> GrownCorpus:
     tokens, counts = tokens.ordered(order), counts[order]
     corpus = _alike(model, corpus, run)
     keys = None if model.keys is None and corpus.keys is None else _Numbers.of(model.keys, corpus.keys)
+    if keys is not None:
+        _check_histories_fit(model, corpus, keys)
     merged = None if keys is None else _merged(model, corpus, tokens, keys)
     if again := 0 if keys is None else _known_before(model, corpus, tokens, keys):
         run.say(
@@ -174,6 +178,23 @@ def _whole_histories(corpus: Corpus, merged: History, owners: np.ndarray, tokens
 
 def _both(one: np.ndarray | None, other: np.ndarray | None) -> np.ndarray | None:
     return None if one is None or other is None else np.concatenate((one, other))
+
+
+def _check_histories_fit(model: Embeddings, corpus: Corpus, keys: _Numbers) -> None:
+    """Refuse histories that do not fit in memory, by measured bytes an entry, of all and of rows that grow."""
+    old, new = model.histories, corpus.histories()
+    n_new = 0 if new is None else len(new.indices)
+    n_old = 0 if old is None else len(old.indices)
+    touched = keys.of_new[keys.of_new < (0 if old is None else len(old))]
+    growing = n_new if old is None else n_new + int(np.diff(old.indptr)[touched].sum())
+    timed = any(some is not None and some.times is not None for some in (old, new))
+    together, kept, looked_at = (28, 15, 64) if timed else (17, 5, 16)
+    n = n_old + n_new
+    check_fits(
+        max(together * n, kept * n + looked_at * growing),
+        f"joining histories of {n:,} interactions",
+        "learn the new sentences in several updates, or give it more",
+    )
 
 
 def _merged(model: Embeddings, corpus: Corpus, tokens: _Numbers, keys: _Numbers) -> History:

@@ -4,6 +4,7 @@ import json
 import mmap
 import struct
 import zipfile
+from pathlib import Path
 
 import click
 import numpy as np
@@ -82,6 +83,16 @@ def test_npz(save):
     refused("several arrays of strings to be the tokens", "v.npz", vector_columns="b")
     same(import_vectors("v.npz", vector_columns="b", token_column="n"), vectors=2 * VECTORS)
     same(import_vectors("v.npz", vector_columns="a", keys=write_keys()))
+
+
+def test_headers_that_python_2_wrote_are_read_without_a_warning():
+    with zipfile.ZipFile("v.npz", "w") as archive:
+        for name, array in (("v", VECTORS), ("names", np.array(TOKENS))):
+            np.save("a.npy", array)
+            old = Path("a.npy").read_bytes().replace(b"(5, 3), } ", b"(5L, 3), }").replace(b"(5,), } ", b"(5L,), }")
+            assert b"5L" in old
+            archive.writestr(f"{name}.npy", old)
+    same(import_vectors("v.npz"))
 
 
 def test_parquet_with_lists_of_any_kind():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 import zipfile
 import zlib
 from dataclasses import replace
@@ -110,7 +111,8 @@ def _npz_tokens(
             "numpy.array(tokens, dtype=str), or give them with --keys FILE."
         )
     check_fits(headers[name].size, f"the tokens in {what}", "give them with --keys FILE instead")
-    with archive.open(headers[name].entry) as file:
+    with archive.open(headers[name].entry) as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a header that Python 2 wrote, or that is damaged so far that it looks so
         return as_strings(np.lib.format.read_array(file, allow_pickle=False), what), what
 
 

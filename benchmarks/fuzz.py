@@ -191,7 +191,8 @@ def read_cases(
 
     resource.setrlimit(resource.RLIMIT_DATA, (_LIMIT, _LIMIT))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    warnings.simplefilter("error", RuntimeWarning)
+    for kind in (RuntimeWarning, UserWarning):
+        warnings.simplefilter("error", kind)
     chosen = [target for target in targets(args.kind, folder / "whole") if target.name in names]
     originals = {target.name: target.data for target in chosen}
     here = folder / f"case-{args.kind}"

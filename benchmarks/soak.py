@@ -6,8 +6,9 @@ Two models are trained on made-up sessions, and a third by `embedkit update` whe
 and every minute another takes its place; now and then a truncated, a foreign or no file does. Clients of good will ask
 every endpoint, rightly and wrongly, `--rate` times a second over connections kept alive: each must get the status that
 the question deserves, and one answer in ten must be what one of the models says. Abusers hang, send slowly, send
-rubbish or too much, never read, leave. Memory, files and threads are looked at every 10 s. At the end the server gets
-SIGTERM amid all that: what it had been asked must be answered.
+rubbish or too much, never read, leave; others ask for what is large: a history of 100,000, recommendations to it,
+vectors by the thousand, maps of many sizes. Memory, files and threads are looked at every 10 s. At the end the server
+gets SIGTERM amid all that: what it had been asked must be answered.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ from soak_clients import Clients, Truth, request
 
 _EXCHANGE = 60.0
 _SAMPLE = 10.0
+_LONG = 100_000  # entries of one user's history
+_HEAVY = 8  # clients that ask for what is large
 
 
 def train(folder: Path, n_items: int) -> list[Path]:
@@ -50,6 +53,7 @@ def train(folder: Path, n_items: int) -> list[Path]:
                 for place in rng.integers(0, 20, rng.integers(3, 30)):
                     group = favourites[user, int(rng.integers(0, 2))]
                     out.write(f"user{user},item{group * 20 + place}\n")
+            out.writelines(f"bot,item{item}\n" for item in rng.integers(0, n_items // 2, _LONG))
         models.append(folder / f"model{seed}.safetensors")
         command = ["train", "--source", "sessions", "--input", str(tables), "--trainer", "spectral"]
         _embedkit(*command, "--user-column", "user", "--item-column", "item", "--vector-size", "64",
@@ -135,6 +139,39 @@ def _version(model: Path) -> str:
     return verify(model).checksum[:12]
 
 
+class Heavy:
+    """Clients that ask for what is large, and take any answer that says what it is."""
+
+    def __init__(self, url: str, clients: Clients, truth: Truth) -> None:
+        self._url, self._clients, self._truth = url, clients, truth
+        self.by_status: Counter[str] = Counter()
+        self.wrong: list[str] = []
+
+    async def run(self) -> None:
+        """Ask one after the other, for ever."""
+        while True:
+            await asyncio.sleep(random.uniform(0.5, 1.5))
+            name, method, path, body = self._question()
+            try:
+                status, _ = await request(self._url, method, path, body)
+            except (OSError, asyncio.IncompleteReadError, TimeoutError) as error:
+                if time.monotonic() < self._clients.stopping:
+                    self.wrong.append(f"{name}: {type(error).__name__} {error}")
+                continue
+            self.by_status[f"{name} {status}"] += 1
+            if status not in (200, 202, 404, 429, 503):
+                self.wrong.append(f"{name}: {status}")
+
+    def _question(self) -> tuple[str, str, str, object]:
+        tokens, limit = random.sample(self._truth.tokens, min(1000, len(self._truth.tokens))), random.randint(100, 3000)
+        return random.choice([
+            ("history", "GET", f"/api/history?key=bot&limit={random.choice((1000, 10_000))}", None),
+            ("recommend", "POST", "/api/recommend", {"keys": ["bot"] * 32}),
+            ("vectors", "POST", "/api/vectors", {"tokens": tokens}),
+            ("map", "GET", f"/api/map?limit={limit}", None),
+        ])  # fmt: skip
+
+
 class Watch:
     """Looks at the server's process."""
 
@@ -199,6 +236,7 @@ async def soak(asked: argparse.Namespace, folder: Path, models: list[Path]) -> i
     threads = asyncio.create_task(asyncio.to_thread(lambda: [print("  |", line, end="") for line in server.stderr]))
     truth = Truth(models)
     clients, abusers = Clients(url, truth, asked.rate), Abusers(url)
+    heavy = Heavy(url, clients, truth)
     exchange, watch = Exchange(served, models, url), Watch(server.pid, temporary)
     until = time.monotonic() + asked.minutes * 60
     exchanging = asyncio.create_task(exchange.run(until - 20, asked.exchange))
@@ -206,6 +244,7 @@ async def soak(asked: argparse.Namespace, folder: Path, models: list[Path]) -> i
     running = [asyncio.create_task(one) for one in clients.all()]
     if not asked.no_abuse:
         running += [asyncio.create_task(one) for one in abusers.all()]
+        running += [asyncio.create_task(heavy.run()) for _ in range(_HEAVY)]
     while time.monotonic() < until and server.poll() is None:
         await asyncio.sleep(min(300, max(1, until - time.monotonic())))
         print(f"-- {clients.n:,} requests, {len(clients.lost)} lost, {clients.percentiles()}", flush=True)
@@ -214,9 +253,10 @@ async def soak(asked: argparse.Namespace, folder: Path, models: list[Path]) -> i
     drained = await drain(server, clients, running)
     await threads
     report(asked, clients, abusers, exchange, watch, drained)
+    print(f"large requests: {dict(sorted(heavy.by_status.items()))}; not as expected: {heavy.wrong[:10]}")
     left = list(temporary.iterdir())
     print(f"left in the temporary folder: {len(left)}")
-    return len(clients.lost) + len(clients.wrong) + len(exchange.failed) + clients.cut + len(left)
+    return len(clients.lost) + len(clients.wrong) + len(heavy.wrong) + len(exchange.failed) + clients.cut + len(left)
 
 
 def report(asked, clients: Clients, abusers: Abusers, exchange: Exchange, watch: Watch, drained: list[str]) -> None:

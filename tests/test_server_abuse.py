@@ -217,7 +217,7 @@ def test_large_requests_have_their_own_measure(path):
         for i in range(5):
             peer = stack.enter_context(socket.create_connection(client.address))
             peer.sendall(HEAD % (b"POST", b"/api/similar") + b"Content-Length: %d\r\n\r\n" % len(body) + body)
-            wait_for(lambda i=i: client.server.live.answers._at_work == (i + 1) * 100_000)
+            wait_for(lambda i=i: client.server.live.room.at_work == (i + 1) * 100_000)
         assert_refused(client.post("/api/similar", {"tokens": ["item1"] * 400, "topn": 250}), 503, "large requests")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from typing import Any, TypeVar
@@ -16,15 +15,14 @@ from embedkit.errors import EmbedkitError, UnknownNameError
 from embedkit.names import Names
 from embedkit.scoring import normalized
 from embedkit.server import parameters as asked
-from embedkit.server.ranker import Question, Ranking
+from embedkit.server.large import Room, Written, written
+from embedkit.server.ranker import MOST_ENTRIES, Question, Ranking
 from embedkit.server.refusals import Refusal
 from embedkit.server.served import Served
 from embedkit.server.settings import Settings
 
 _REASONS = 5
 _MOST_EXPLAINED = 1000
-_MOST_RESULTS = 100_000
-_MOST_AT_WORK = 5 * _MOST_RESULTS  # of requests for more than a few; some 300 bytes each
 _SHOWN_HISTORY = 50
 _PART = 100
 _FEW = 20  # names that are looked up without leaving the event loop
@@ -47,15 +45,16 @@ class Answers:
         The limits.
     slow
         Where everything is done that would keep other requests waiting.
+    room
+        Bounds the large answers.
     """
 
-    def __init__(self, served: Served, settings: Settings, slow: Executor) -> None:
+    def __init__(self, served: Served, settings: Settings, slow: Executor, room: Room) -> None:
         self.served = served
         self._settings = settings
-        self._slow = slow
+        self._slow, self._room = slow, room
         self._embeddings = served.embeddings
         self._seeking = False
-        self._at_work = 0
 
     async def model(self) -> Answer:
         """Tell what the model is."""
@@ -96,10 +95,11 @@ class Answers:
         ids = await self._token_ids(wanted.item, "item")
         return await self._to_history(wanted.item, ids, topn, excluded, wanted, bulk=False)
 
-    async def recommend_many(self, wanted: asked.RecommendMany) -> Answer:
+    async def recommend_many(self, wanted: asked.RecommendMany) -> Written:
         """Recommend to many keys or to many histories."""
-        with self._room(len(wanted.keys or wanted.histories or ()), wanted.topn):
-            return await self._recommend_many(wanted)
+        with self._room.of_results(len(wanted.keys or wanted.histories or ()) * self._topn(wanted.topn)):
+            answer = await self._recommend_many(wanted)
+            return await self._slowly(lambda: written(answer))
 
     async def _recommend_many(self, wanted: asked.RecommendMany) -> Answer:
         if (wanted.keys is None) == (wanted.histories is None):
@@ -129,11 +129,12 @@ class Answers:
         topn = self._topn(wanted.topn)
         return (await self._similar([wanted.token], topn, "token", bulk=False))[0]
 
-    async def similar_many(self, wanted: asked.SimilarMany) -> Answer:
+    async def similar_many(self, wanted: asked.SimilarMany) -> Written:
         """Find the tokens most similar to each of many."""
         topn = self._topn(wanted.topn)
-        with self._room(len(wanted.tokens), topn):
-            return {"results": await self._similar(wanted.tokens, topn, "tokens", bulk=True)}
+        with self._room.of_results(len(wanted.tokens) * topn):
+            answer = {"results": await self._similar(wanted.tokens, topn, "tokens", bulk=True)}
+            return await self._slowly(lambda: written(answer))
 
     async def analogy(self, wanted: asked.Analogy) -> Answer:
         """Complete "a is to b as c is to ?"."""
@@ -150,40 +151,56 @@ class Answers:
         value = float(likeness.similarity(self._embeddings, [wanted.a], [wanted.b], "cosine")[0])
         return {"a": wanted.a, "b": wanted.b, "similarity": value}
 
-    async def vectors(self, tokens: Sequence[str], keys: Sequence[str]) -> Answer:
+    async def vectors(self, tokens: Sequence[str], keys: Sequence[str]) -> Written:
         """Give the vectors of tokens and of keys."""
         if not tokens and not keys:
             raise Refusal(422, "name the tokens or keys whose vectors you want.", "token")
-        found = (await self._find(tokens, "tokens")).vectors if tokens else _NOTHING
-        rows = await self._rows(keys, "none", "keys") if keys else []
+        size = self._embeddings.vector_size
+        with self._room.of_numbers((len(tokens) + len(keys)) * size):
+            found = (await self._find(tokens, "tokens")).vectors if tokens else _NOTHING
+            rows = await self._rows(keys, "none", "keys") if keys else []
 
-        def answer() -> Answer:
-            of_keys = self._embeddings.key_queries(np.array(rows)) if keys else _NOTHING
-            return {
-                "vector_size": self._embeddings.vector_size,
-                "tokens": [{"token": token, "vector": numbers(v)} for token, v in zip(tokens, found, strict=True)],
-                "keys": [{"key": key, "vector": numbers(v)} for key, v in zip(keys, of_keys, strict=True)],
-            }
+            def answer() -> Written:
+                of_tokens = ({"token": token, "vector": numbers(v)} for token, v in zip(tokens, found, strict=True))
+                of_keys = ({"key": key, "vector": numbers(v)} for key, v in zip(keys, self._queries(rows), strict=True))
+                return written({"vector_size": size, "tokens": of_tokens, "keys": of_keys})
 
-        return await self._slowly(answer)
+            return await self._slowly(answer)
 
-    async def history(self, wanted: asked.HistoryOf) -> Answer:
-        """Tell a key's history, oldest first."""
+    def _queries(self, rows: Sequence[int]) -> Iterator[np.ndarray]:
+        """Give what keys are asked by, made for some at a time: not all of their histories are copied at once."""
+        parts = np.cumsum([len(self.served.history(row)) for row in rows]) // MOST_ENTRIES
+        for part in np.unique(parts):
+            yield from self._embeddings.key_queries(np.array(rows)[parts == part])
+
+    async def history(self, wanted: asked.HistoryOf) -> Written:
+        """Tell the newest entries of a key's history, oldest first."""
         row = (await self._rows([wanted.key], "none", "key", answerable=False))[0]
-        entries = self.served.named(self.served.history(row).tolist())
-        histories = self._embeddings.histories
-        if histories is not None and histories.times is not None:
-            times = histories.times[histories.indptr[row] : histories.indptr[row + 1]]
-            for entry, time in zip(entries, np.datetime_as_string(times.astype("M8[us]"), "s"), strict=True):
-                entry["time"] = f"{time}Z"
-        return {"key": wanted.key, "history": entries}
+        length = len(self.served.history(row))
+        n = min(length, wanted.limit)
+
+        def answer() -> Written:
+            return written({"key": wanted.key, "length": length, "history": self._entries(row, length - n)})
+
+        with self._room.of_results(n):
+            return await self._slowly(answer)
+
+    def _entries(self, row: int, first: int) -> Iterator[Answer]:
+        """Give what a key had, from some entry on, with times where there are any."""
+        tokens, histories = self.served.history(row)[first:].tolist(), self._embeddings.histories
+        if histories is None or histories.times is None:
+            yield from self.served.named(tokens)
+            return
+        times = histories.times[histories.indptr[row] + first : histories.indptr[row + 1]]
+        for token, time in zip(tokens, np.datetime_as_string(times.astype("M8[us]"), "s"), strict=True):
+            yield {"token": self.served.tokens[token], "label": self.served.label(token), "time": f"{time}Z"}
 
     async def _to_key(self, key: str, row: int, topn: int, excluded: np.ndarray, wanted: Any, *, bulk: bool) -> Answer:
         if row < 0:
             return {"key": key, "history": [], "results": self._popular(topn, excluded), "fallback": True}
         seen = self.served.history(row)
-        left_out = excluded if wanted.include_seen else np.concatenate((excluded, seen))
-        ranking = await self._rank(Question(topn, left_out, row=row), bulk)
+        left_out = _NOTHING if wanted.include_seen else seen
+        ranking = await self._rank(Question(topn, excluded, row=row, seen=left_out), bulk)
         history = self.served.named(seen[-_SHOWN_HISTORY:].tolist())
         answer = {"key": key, "history": history, "results": self._scored(ranking), "fallback": False}
         return await self._explained(answer, len(seen), key=key) if wanted.explain else answer
@@ -336,20 +353,6 @@ class Answers:
     def _check_text(self, names: Sequence[str], field: str) -> None:
         if max(map(len, names), default=0) > self._settings.max_text:
             raise Refusal(422, f"{field} must have at most {self._settings.max_text:,} characters a name.", field)
-
-    @contextlib.contextmanager
-    def _room(self, n: int, topn: int) -> Iterator[None]:
-        """Refuse what one answer may not hold, or what all answers that are being made may not hold together."""
-        self._topn(topn)
-        if n * topn > _MOST_RESULTS:
-            raise Refusal(422, f"an answer has at most {_MOST_RESULTS:,} results; lower topn or send fewer.", "topn")
-        if self._at_work + n * topn > _MOST_AT_WORK:
-            raise Refusal(503, "the server is busy with large requests; ask again.", retry_after=1)
-        self._at_work += n * topn
-        try:
-            yield
-        finally:
-            self._at_work -= n * topn
 
     def _check_explained(self, n: int, wanted: Any) -> None:
         if wanted.explain and n * wanted.topn > _MOST_EXPLAINED:

@@ -18,6 +18,7 @@ from embedkit.errors import EmbedkitError
 from embedkit.server import parameters as asked
 from embedkit.server.answers import Answer, Answers
 from embedkit.server.guard import App, Guard
+from embedkit.server.large import Written
 from embedkit.server.live import Live
 from embedkit.server.refusals import Refusal
 from embedkit.server.replies import large_reply, reply
@@ -25,7 +26,7 @@ from embedkit.server.replies import large_reply, reply
 _MOST_BODIES = 64  # of the greatest length, that may be arriving at a time
 PAGE = Path(__file__).parent / "page"
 
-Get = Callable[[Answers, Any], Awaitable[Answer]]
+Get = Callable[[Answers, Any], Awaitable[Answer | Written]]
 
 _GETS: list[tuple[str, type[asked.Parameters], Get]] = [
     ("/api/search", asked.Search, Answers.search),
@@ -82,7 +83,7 @@ def _add_get(app: FastAPI, live: Live, path: str, kind: type[asked.Parameters], 
 def _add_post(app: FastAPI, live: Live, path: str, kind: type[asked.Parameters], method: Get) -> None:
     async def endpoint(request: Request) -> Response:
         body = await _body(request, live)
-        return await large_reply(await method(live.answers, asked.from_json(kind, body)), live.slow)
+        return reply(await method(live.answers, asked.from_json(kind, body)))
 
     content = {"application/json": {"schema": kind.model_json_schema()}}
     extra = {"requestBody": {"required": True, "content": content}}

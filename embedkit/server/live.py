@@ -16,6 +16,7 @@ from starlette.responses import Response
 from embedkit import memory
 from embedkit.errors import EmbedkitError
 from embedkit.server.answers import Answers
+from embedkit.server.large import Room
 from embedkit.server.maps import Maps
 from embedkit.server.metrics import Metrics
 from embedkit.server.replies import reply
@@ -45,6 +46,8 @@ class Live:
         Where everything is done that would keep other requests waiting.
     arriving
         Bytes of bodies that are not there whole yet.
+    room
+        What large answers, of the model before too, may hold together.
 
     Raises
     ------
@@ -60,6 +63,7 @@ class Live:
         self._mapper = ThreadPoolExecutor(1, "map")
         self._loader = ThreadPoolExecutor(1, "load")
         self.arriving = 0
+        self.room = Room()
         self._maps = Maps(self._mapper, settings.map_method)
         self._tried = self._signature()
         self._trouble: str | None = None
@@ -67,7 +71,7 @@ class Live:
 
     def _take(self, served: Served) -> None:
         """Serve another model from now on; who asked before is answered by the one before."""
-        self.served, self.answers = served, Answers(served, self.settings, self.slow)
+        self.served, self.answers = served, Answers(served, self.settings, self.slow, self.room)
         self._trouble = None
         self._maps.forget()
         self.metrics.trouble.set(0)

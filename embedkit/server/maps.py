@@ -32,10 +32,15 @@ class Maps:
     def __init__(self, executor: Executor, method: Method) -> None:
         self._executor, self._method = executor, method
         self._served: Served | None = None
-        self._made: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._made: dict[int, asyncio.Task[dict[str, Any]]] = {}
+        self._turn = asyncio.Lock()
+        self._drawn: asyncio.Task[dict[str, Any]] | None = None
 
     def forget(self) -> None:
-        """Let go of all maps, and of the model they are of."""
+        """Let go of all maps, of those that wait to be made, and of the model they are of."""
+        for made in self._made.values():
+            if made is not self._drawn:  # a thread cannot be stopped: the next map waits for it
+                made.cancel()
         self._served, self._made = None, {}
 
     async def get(self, served: Served, limit: int) -> dict[str, Any]:
@@ -47,20 +52,30 @@ class Maps:
             With 202 while it is being made, with 503 while too many of other sizes are.
         """
         if served is not self._served:
-            self._served, self._made = served, {}
+            self.forget()
+            self._served = served
         limit = min(limit, len(served.embeddings))
         kept = self._made
         if limit not in kept:
             self._make_room()
-            loop = asyncio.get_running_loop()
-            kept[limit] = loop.run_in_executor(self._executor, draw, served, limit, self._method)
+            kept[limit] = asyncio.create_task(self._draw(served, limit))
         made = kept[limit]
         done, _ = await asyncio.wait([made], timeout=_WAIT)
-        if not done:
+        if not done or made.cancelled():
             raise Refusal(202, "the map is being made; ask again in a moment.", retry_after=2)
         if made.exception() is not None and kept.get(limit) is made:
             del kept[limit]
         return made.result()
+
+    async def _draw(self, served: Served, limit: int) -> dict[str, Any]:
+        """Make a map when the one before is made: who waits here, not in the executor, can still be called off."""
+        async with self._turn:
+            self._drawn = asyncio.current_task()
+            try:
+                loop = asyncio.get_running_loop()
+                return await loop.run_in_executor(self._executor, draw, served, limit, self._method)
+            finally:
+                self._drawn = None
 
     def _make_room(self) -> None:
         """Let go of the map that was asked for first, where there are as many as are kept."""

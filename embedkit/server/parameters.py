@@ -109,6 +109,7 @@ class HistoryOf(Parameters):
     """Of a key."""
 
     key: Key
+    limit: int = Field(1000, ge=1, le=10_000, description="How many entries at most: the newest.")
 
 
 class MapOf(Parameters):

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
 _BULK_SHARE = 0.25  # of a batch, kept for questions that came many at once while single ones wait as well
 
+MOST_ENTRIES = 1 << 18
+"""How many entries of histories are worked on at a time, but for a longer one: that takes some 100 bytes for each."""
+
+_NOTHING = np.empty(0, np.int32)
+
 Ranking = tuple[list[int], list[float]]
 """Ids and scores, best first."""
 
@@ -40,6 +45,9 @@ class Question:
         A key: ranked by dot product over `targets`, as is a history.
     history
         One row.
+    seen
+        int32, more ids that are no answers: a history as the model holds it, which may be long and is copied in the
+        thread alone.
     """
 
     topn: int
@@ -47,6 +55,7 @@ class Question:
     vector: np.ndarray | None = None
     row: int = -1
     history: History | None = None
+    seen: np.ndarray = field(default_factory=lambda: _NOTHING)
     answer: asyncio.Future[Ranking] | None = field(default=None, repr=False)
 
 
@@ -106,13 +115,29 @@ class Ranker:
     def _next(self) -> list[Question]:
         """Take questions for one pass: single ones first, but for the share of those that came many at once."""
         room = MOST - min(len(self._bulk), int(MOST * _BULK_SHARE))
-        batch: list[Question] = []
-        for queue, limit in ((self._single, room), (self._bulk, MOST)):
-            while queue and len(batch) < limit:
-                question = queue.popleft()
-                if question.answer is not None and not question.answer.done():
-                    batch.append(question)
-        return batch
+        batch = self._taken(self._single, room)
+        return batch + self._taken(self._bulk, MOST - len(batch))
+
+    def _taken(self, queue: deque[Question], most: int) -> list[Question]:
+        """Take questions from a queue: one, and those after it whose histories are not too long in all."""
+        taken: list[Question] = []
+        entries = 0
+        while queue and len(taken) < most:
+            if queue[0].answer is not None and not queue[0].answer.done():
+                entries += self._entries(queue[0])
+                if taken and entries > MOST_ENTRIES:
+                    break
+                taken.append(queue[0])
+            queue.popleft()
+        return taken
+
+    def _entries(self, question: Question) -> int:
+        """Return how many entries of histories are copied to answer a question."""
+        histories = None if self._embeddings.key_vectors is not None else self._embeddings.histories
+        built = 0 if question.history is None else len(question.history.indices)
+        if question.row >= 0 and histories is not None:
+            built += int(histories.indptr[question.row + 1] - histories.indptr[question.row])
+        return built + len(question.seen)
 
     def _end(self, batch: list[Question], done: asyncio.Future[list[Ranking | Exception]]) -> None:
         self._idle += 1
@@ -152,8 +177,8 @@ class Ranker:
         else:
             space, queries = self._by_product, self._made(questions)
         indptr = np.zeros(len(questions) + 1, np.int64)
-        np.cumsum([len(question.excluded) for question in questions], out=indptr[1:])
-        excluded = np.concatenate([np.sort(question.excluded) for question in questions])
+        np.cumsum([len(question.excluded) + len(question.seen) for question in questions], out=indptr[1:])
+        excluded = np.concatenate([np.sort(np.concatenate((q.excluded, q.seen))) for q in questions])
         topn = [question.topn for question in questions]
         return _sorted(*space.best(queries, max(topn), indptr, excluded.astype(np.int32, copy=False)), topn)
 
@@ -168,12 +193,22 @@ class Ranker:
         embeddings = self._embeddings
         some = np.linspace(0, len(embeddings) - 1, MOST).astype(np.int64)
         self._by_cosine.choose(normalized(embeddings.vectors[some]))
-        if embeddings.keys is None or not len(embeddings.keys):
-            queries = embeddings.query_vectors(History(np.arange(MOST + 1), some.astype(np.int32)))
-        else:
-            rows = np.linspace(0, len(embeddings.keys) - 1, MOST).astype(np.int64)
+        rows = self._some_rows()
+        if len(rows):
             queries = embeddings.key_queries(rows)
+        else:
+            queries = embeddings.query_vectors(History(np.arange(MOST + 1), some.astype(np.int32)))
         self._by_product.choose(queries)
+
+    def _some_rows(self) -> np.ndarray:
+        """Return some keys, but for those whose histories are so long that the server would start with much memory."""
+        embeddings = self._embeddings
+        n = len(embeddings.keys or ())
+        rows = np.linspace(0, n - 1, MOST if n else 0).astype(np.int64)
+        if embeddings.key_vectors is not None or embeddings.histories is None:
+            return rows
+        indptr = embeddings.histories.indptr
+        return rows[indptr[rows + 1] - indptr[rows] <= MOST_ENTRIES // MOST]
 
     def _made(self, questions: list[Question]) -> np.ndarray:
         """Return the query vectors of keys and histories."""

@@ -3,6 +3,7 @@
 import { ApiError, get, post } from "../api.js";
 
 const LONGEST = 1000; // the server takes lists of this length; the latest items go
+const SHOWN = 10000; // of a longer history the server tells the latest items
 
 let known = { key: null, history: [] };
 
@@ -46,7 +47,11 @@ export async function recommended(asked, topn, signal) {
 /** A user's history, oldest first; empty where the server knows of none. */
 async function historyOf(key, signal) {
   if (known.key !== key) {
-    const answer = await get("history", [["key", key]], { signal }).catch((error) => {
+    const parameters = [
+      ["key", key],
+      ["limit", SHOWN],
+    ];
+    const answer = await get("history", parameters, { signal }).catch((error) => {
       if (error instanceof ApiError && error.status === 404) return { history: [] };
       throw error;
     });

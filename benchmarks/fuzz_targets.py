@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import io
 import json
 import shutil
 import struct
@@ -28,7 +29,9 @@ TRAINERS = {
     "contrastive": {"source": "sessions", "epochs": 1},
 }
 STATES = ("skipgram", "fasttext", "doc2vec", "als", "glove", "contrastive")
+TWO = ("doc2vec", "als")  # to be updated, and stopped early
 SHARES = {
+    "results.": 0.02,
     "sessions.": 0.06, "graph.mat": 0.02, "edges.": 0.25, "graph.": 0.25, "attributes.": 0.25, "lines.": 0.25,
     "small.": 0.25, "utf16.": 0.25,
 }  # fmt: skip
@@ -70,7 +73,22 @@ def make(folder: Path) -> None:
         with contextlib.suppress(_StopError):
             _train_on(folder, name, folder / f"state-{name}", run=_Stopping())
         (folder / f"state-{name}" / "state.safetensors").rename(folder / f"{name}.state")
+    for name in TWO:
+        with contextlib.suppress(_StopError):
+            _train_on(folder, name, folder / f"stopping-{name}", run=_Stopping(), early_stopping="loss")
+        (folder / f"stopping-{name}" / "state.safetensors").rename(folder / f"{name}.stopping")
     _index(folder, rng)
+    _results(folder)
+
+
+def _results(folder: Path) -> None:
+    """Write what `embedkit evaluate recommendations --format json` would."""
+    from embedkit.cli.scores import as_json
+    from embedkit.evaluation import HeldOut, evaluate
+
+    test = HeldOut.from_corpus(_corpus(folder, "sessions"))
+    found = [evaluate(embedkit.load(folder / f"{name}.safetensors"), test, (1, 3), include_seen=True) for name in TWO]
+    (folder / "results.json").write_text(json.dumps(json.loads(as_json(found, {}))))  # in one line, which is damaged
 
 
 def _tables(folder: Path, rng: np.random.Generator) -> None:
@@ -180,12 +198,15 @@ class _Stopping(embedkit.Run):
         return True
 
 
-def _train_on(folder: Path, trainer: str, states: Path, run: embedkit.Run | None = None) -> embedkit.Embeddings:
+def _train_on(
+    folder: Path, trainer: str, states: Path, run: embedkit.Run | None = None, early_stopping: str | None = None
+) -> embedkit.Embeddings:
     options = {k: v for k, v in TRAINERS[trainer].items() if k in ("bucket",)}
     checkpoint = embedkit.Checkpoint(states, every="1epoch", resume=True)
     corpus = _corpus(folder, "text" if TRAINERS[trainer]["source"] == "text" else "sessions")
     settings = {"vector_size": 4, "epochs": 3, "workers": 1, **options}
-    return embedkit.train(corpus, trainer, checkpoint=checkpoint, run=run or embedkit.Run(), **settings)
+    settings |= {"early_stopping": early_stopping, "checkpoint": checkpoint, "run": run or embedkit.Run()}
+    return embedkit.train(corpus, trainer, **settings)
 
 
 _CORPORA: dict[str, embedkit.Corpus] = {}
@@ -206,9 +227,15 @@ def targets(kind: str, folder: Path) -> Iterator[Target]:
         if (folder / "indexed.safetensors.index").exists():
             read = partial(_use_index, folder / "indexed.safetensors")
             yield Target("index", folder / "indexed.safetensors.index", "header", read, 0.3)
+        for name in TWO:
+            yield Target(f"update-{name}", folder / f"{name}.safetensors", "tensors", partial(_update, folder), 0.1)
+        yield Target("extend", folder / "skipgram.safetensors", "tensors", _extend, 0.3)
     elif kind == "states":
         for name in STATES:
             yield Target(name, folder / f"{name}.state", "tensors", partial(_resume, folder, name))
+        for name in TWO:
+            read = partial(_resume, folder, name, early_stopping="loss")
+            yield Target(f"stopping-{name}", folder / f"{name}.stopping", "tensors", read)
     else:
         yield from _inputs(folder)
 
@@ -241,6 +268,7 @@ def _inputs(folder: Path) -> Iterator[Target]:
     for name in ("questions.txt", "pairs.csv"):
         yield target(name, "text", partial(_word_test, small))
     yield target("prefixes.txt", "text", _read_prefixes)
+    yield target("results.json", "json", _plot)
 
 
 def _use_model(path: Path) -> None:
@@ -264,6 +292,40 @@ def _use_model(path: Path) -> None:
         raise WrongError(f"scores that are not finite: {answers}")
 
 
+def _update(folder: Path, path: Path) -> None:
+    """Update a model with what it was made of, and a token more."""
+    with open(folder / "sessions.csv") as rows, open(path.parent / "new.csv", "w") as more:
+        more.write(rows.read() + "".join(f"u1,new,2026-02-0{day},3\n" for day in range(1, 8)))
+    grown = embedkit.update(path, "sessions", input=str(path.parent / "new.csv"), epochs=1, workers=1, again=True)
+    _refuse_not_finite(grown)
+
+
+def _extend(path: Path) -> None:
+    """Give a model vectors of tokens that it has not, as the command does."""
+    from embedkit.embeddings.file import verify
+
+    verify(path)
+    emb = embedkit.load(path)
+    rng = np.random.default_rng(0)
+    content = embedkit.Embeddings([*list(emb.tokens)[:50], "new 1", "new 2"], rng.random((min(50, len(emb)) + 2, 3)))
+    _refuse_not_finite(embedkit.extend(emb, content))
+
+
+def _refuse_not_finite(emb: embedkit.Embeddings) -> None:
+    if not np.isfinite(emb.vectors).all():
+        raise WrongError("vectors that are not finite")
+
+
+def _plot(path: Path) -> None:
+    """Draw what a file of results holds, by k and by popularity."""
+    from embedkit.cli.plot import evaluation
+
+    look = {"dpi": 50, "size": (1.0, 1.0), "title": "", "output": path.parent / "drawn.png"}
+    with contextlib.redirect_stderr(io.StringIO()):
+        for by in ("k", "popularity"):
+            evaluation.callback((path,), by=by, metric=None, k=None, **look)
+
+
 def _use_index(model: Path, path: Path) -> None:
     beside = path.parent / "indexed.safetensors"
     if not beside.exists():
@@ -273,15 +335,14 @@ def _use_index(model: Path, path: Path) -> None:
     emb.recommend(history=[emb.tokens[0]], topn=3)
 
 
-def _resume(folder: Path, trainer: str, path: Path) -> None:
+def _resume(folder: Path, trainer: str, path: Path, early_stopping: str | None = None) -> None:
     """Go on from a state; what comes out must be finite, unless it is refused."""
     states = path.parent / "states"
     states.mkdir(exist_ok=True)
     shutil.copy(path, states / "state.safetensors")
-    emb = _train_on(folder, trainer, states)
+    emb = _train_on(folder, trainer, states, early_stopping=early_stopping)
     (states / "state.safetensors").unlink(missing_ok=True)
-    if not np.isfinite(emb.vectors).all():
-        raise WrongError("vectors that are not finite")
+    _refuse_not_finite(emb)
 
 
 def _read(source: str, path: Path, **options: object) -> None:
@@ -297,8 +358,7 @@ def _read_graph(path: Path) -> None:
 
 def _import(path: Path, **options: object) -> None:
     emb = embedkit.import_vectors(str(path), **options)
-    if not np.isfinite(emb.vectors).all():
-        raise WrongError("vectors that are not finite")
+    _refuse_not_finite(emb)
     emb.most_similar(emb.tokens[0], topn=2)
     if emb.subwords is not None:
         emb["kingdoms"]

@@ -2,6 +2,8 @@
 
 import gzip
 import lzma
+import sys
+from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
@@ -155,6 +157,35 @@ def test_damaged_json(write):
     )
     assert "no JSON object" in refused(write("b.jsonl", '{"user":1,"item":2}\n[1, 2]\n'))
     assert "c.json" in refused(write("c.json", '[{"user":1,"item":2},\n{"user":1,'))
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz", "a.jsonl.zst"])
+def test_json_that_is_nested_deeply_or_long(name, write):
+    def packed(text):
+        pack = {".gz": gzip.compress, ".zst": lambda data: pa.compress(data, codec="zstd", asbytes=True)}
+        return write(name, pack.get(name[-3:], pack.get(name[-4:], bytes))(text.encode()))
+
+    deep = "[" * 5000 + "]" * 5000
+    message = refused(packed(f'{{"user": 1, "item": 2}}\n{{"user": {deep}, "item": 2}}\n'))
+    assert message == f"{name}, line 2: its JSON is nested too deeply; mend the line, or take it out."
+    long = '{"user": 1, "item": [' + "1," * (9 << 20) + "1]}"
+    assert f"{name}, line 1: its object is longer than 16 MB" in refused(packed(long))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
+def test_a_line_of_many_megabytes_takes_little_memory(write):
+    refused(write("b.csv", "user,item\nu,i,u\n"))  # what is imported is not counted
+    path = write("a.csv", "user,item\n" + "u," * 10_000_000)
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    before = memory("VmRSS")
+    assert "a.csv, line 2: 3 columns where there should be 2" in refused(path)
+    assert memory("VmHWM") - before < 400 << 20
+
+
+def memory(field):
+    """Return a field of this process's status, in bytes."""
+    status = Path("/proc/self/status").read_text()
+    return next(int(line.split()[1]) << 10 for line in status.splitlines() if line.startswith(field))
 
 
 def test_nothing_left_says_why(write):

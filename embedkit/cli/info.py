@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from embedkit.embeddings import Embeddings
 
 _SHOWN_LOSSES = 8
+_SHOWN_LEVELS = 20  # of what is nested in a config that strangers wrote
 
 
 @click.command()
@@ -63,14 +64,16 @@ def _facts(embeddings: Embeddings, path: Path) -> dict[str, Any]:
     return facts
 
 
-def _shown(value: Any) -> str:
+def _shown(value: Any, levels: int = _SHOWN_LEVELS) -> str:
+    if levels == 0:
+        return "..."
     if isinstance(value, Mapping):
         told = {name: inner for name, inner in value.items() if inner is not None and name not in ("digest", "mark")}
-        return ", ".join(f"{name} {_shown(inner)}" for name, inner in told.items())
+        return ", ".join(f"{name} {_shown(inner, levels - 1)}" for name, inner in told.items())
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, Sequence) and not isinstance(value, str):
-        parts = [_shown(inner) for inner in value]
+        parts = [_shown(inner, levels - 1) for inner in value]
         if len(parts) > _SHOWN_LOSSES:
             parts = [*parts[: _SHOWN_LOSSES // 2], "...", *parts[-_SHOWN_LOSSES // 2 :]]
         return ", ".join(parts)

@@ -99,7 +99,7 @@ def evaluation(
     systems = [system for path in dict.fromkeys(files) for system in _systems(path, several=len(files) > 1)]
     try:
         curves, axes = _by_popularity(systems, k) if by == "popularity" else _by_k(systems, metric or "ndcg")
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
         raise EmbedkitError(f"the results are not as embedkit writes them; {_REMEDY}") from error
     if by == "k" and all(len(curve.x) == 1 for curve in curves):
         say("the results hold one k alone; evaluate with several (--k 1 --k 5 --k 10 --k 20) for a curve.")
@@ -126,7 +126,7 @@ def _systems(path: Path, several: bool) -> Iterator[tuple[str, dict[str, Any]]]:
             raise TypeError
     except OSError as error:
         raise EmbedkitError(f"{path} cannot be read: {error.strerror}.") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise EmbedkitError(f"{path} holds no results; {_REMEDY} > {path}") from error
     if not named:
         raise EmbedkitError(f"{path} holds the results of no system.")

@@ -121,6 +121,8 @@ def _read_text(path: Path, what: str, remedy: str) -> tuple[bytes, int]:
     if path.is_dir():
         raise ModelError(f"{path} is a folder; name the {what} file in it.")
     try:
+        if path.exists() and not path.is_file():  # opening a pipe would wait for whoever writes to it
+            raise ModelError(f"{path} is no regular file; copy the {what} into one, as it is not read in one go.")
         with path.open("rb") as file:
             size = file.seek(0, 2)
             file.seek(0)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import numpy as np
 from embedkit.contracts import History
 from embedkit.corpus import Corpus
 from embedkit.errors import SourceError
+from embedkit.evaluation.lines import Numbering, as_numbers, lines_of
 from embedkit.names import Names
 from embedkit.scoring import Rows
 
@@ -100,16 +101,18 @@ class HeldOut:
 
 def _first_of_each(indptr: np.ndarray, indices: np.ndarray) -> np.ndarray:
     """Return bool, True where an id stands in its row for the first time."""
-    rows = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
+    rows = np.repeat(np.arange(len(indptr) - 1, dtype=np.int32), np.diff(indptr))
     order = np.lexsort((indices, rows))
     new = np.ones(len(indices), bool)
-    new[1:] = (np.diff(rows[order]) != 0) | (np.diff(indices[order]) != 0)
+    new[1:] = False
+    for values in (rows[order], indices[order]):
+        new[1:] |= values[1:] != values[:-1]
     first = np.empty(len(indices), bool)
     first[order] = new
     return first
 
 
-def _ends(lengths: Sequence[int] | np.ndarray) -> np.ndarray:
+def _ends(lengths: np.ndarray) -> np.ndarray:
     return np.concatenate((np.zeros(1, np.int64), np.cumsum(np.asarray(lengths, np.int64))))
 
 
@@ -122,22 +125,19 @@ def read_lines(path: str | Path) -> HeldOut:
         If the file cannot be read, or no line holds a token behind its key.
     """
     path = Path(path)
-    numbers = _Numbers()
-    keys = _Numbers()
-    owners: list[int] = []
-    ids: list[int] = []
-    for _, line in _lines(path):
+    numbers, keys = Numbering(), Numbering()
+    owners, lengths, ids = array("i"), array("i"), array("i")
+    for _, line in lines_of(path):
         if "\t" in line and " " in line.partition("\t")[0].strip():
             raise SourceError(f"{path} has tabs behind several tokens, as prefix<TAB>target has; read it as prefixes.")
         key, *tokens = line.split()
-        owner = keys.number(key)
-        owners.extend([owner] * len(tokens))
+        owners.append(keys.number(key))
+        lengths.append(len(tokens))
         ids.extend(map(numbers.number, tokens))
     if not ids:
         raise SourceError(f"{path} holds no token to find; each line needs a key and tokens, parted by blanks.")
-    order = np.argsort(np.array(owners), kind="stable")
-    lengths = np.bincount(owners, minlength=len(keys))
-    rows = History(_ends(lengths), np.array(ids, np.int32)[order])
+    of_tokens = np.repeat(as_numbers(owners), as_numbers(lengths))
+    rows = History(_ends(np.bincount(of_tokens, minlength=len(keys))), _grouped(as_numbers(ids), of_tokens))
     return HeldOut.of_keys(keys.names(), numbers.names(), rows)
 
 
@@ -150,11 +150,9 @@ def read_prefixes(path: str | Path) -> HeldOut:
         If the file cannot be read, or a line has no tab or nothing on one side of it.
     """
     path = Path(path)
-    numbers = _Numbers()
-    lengths: list[int] = []
-    ids: list[int] = []
-    targets: list[int] = []
-    for number, line in _lines(path):
+    numbers = Numbering()
+    lengths, ids, targets = array("i"), array("i"), array("i")
+    for number, line in lines_of(path):
         prefix, tab, target = line.rpartition("\t")
         tokens, target = prefix.split(), target.strip()
         if not tab or not tokens or not target:
@@ -164,40 +162,15 @@ def read_prefixes(path: str | Path) -> HeldOut:
         targets.append(numbers.number(target))
     if not targets:
         raise SourceError(f"{path} is empty; each line needs tokens, a tab and the token that came next.")
-    prefixes = History(_ends(lengths), np.array(ids, np.int32))
-    return HeldOut(numbers.names(), one_each(np.array(targets, np.int32)), prefixes=prefixes)
+    prefixes = History(_ends(as_numbers(lengths)), as_numbers(ids))
+    return HeldOut(numbers.names(), one_each(as_numbers(targets)), prefixes=prefixes)
+
+
+def _grouped(ids: np.ndarray, owners: np.ndarray) -> np.ndarray:
+    """Return ids with those of one owner together, in the order that they came in."""
+    return ids if (owners[1:] >= owners[:-1]).all() else ids[np.argsort(owners, kind="stable")]
 
 
 def one_each(ids: np.ndarray) -> Rows:
     """Return rows of one id each."""
     return Rows(np.arange(len(ids) + 1, dtype=np.int64), ids)
-
-
-class _Numbers:
-    """Strings numbered as they first come."""
-
-    def __init__(self) -> None:
-        self._numbers: dict[str, int] = {}
-
-    def __len__(self) -> int:
-        return len(self._numbers)
-
-    def number(self, name: str) -> int:
-        return self._numbers.setdefault(name, len(self._numbers))
-
-    def names(self) -> Names:
-        return Names.from_strings(self._numbers)
-
-
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    try:
-        with path.open(encoding="utf-8-sig") as lines:
-            yield from _filled(lines)
-    except OSError as error:
-        raise SourceError(f"cannot read {path}: {error.strerror}; check the path.") from error
-    except UnicodeDecodeError as error:
-        raise SourceError(f"{path} is not UTF-8 text; save it as UTF-8.") from error
-
-
-def _filled(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
-    return ((number, line.rstrip("\r\n")) for number, line in enumerate(lines, 1) if line.strip())

@@ -14,8 +14,9 @@ from embedkit.corpus import Corpus
 from embedkit.corpus.workdir import WorkFolder
 from embedkit.embeddings import Embeddings
 from embedkit.errors import EmbedkitError, OptionError, SourceError
-from embedkit.evaluation.kept_best import Standing, packed, unpacked
+from embedkit.evaluation.kept_best import Standing, packed, refuse_unlike, unpacked
 from embedkit.evaluation.validation import Measure, Validation, word_score
+from embedkit.names import Names
 from embedkit.options import describe
 
 _LEAST_GAIN = {"loss": 1e-3}  # of the loss: it hardly ever ceases to fall by a little
@@ -97,12 +98,16 @@ class EarlyStopping:
         ------
         EmbedkitError
             If the trainer tells of no epoch, or nothing can be held out.
+        ModelError
+            If the state to go on from is damaged or holds another training's best epoch.
         """
         train, measure = self._prepared(corpus, run)
-        watch = _Watch(run, measure, self, epochs)
-        learn(train, watch)
+        watch = _Watch(run, measure, self, epochs, train.tokens)
+        learned = learn(train, watch)
         if watch.best is None:
             raise EmbedkitError("this trainer tells of no epoch (run.epoch_done): train without --early-stopping.")
+        refuse_unlike(watch.best, learned)
+        del learned
         run.say(f"Best epoch {watch.best_epoch} of {watch.epoch}: {self.metric} {watch.value:.4f}.")
         if self.retrain:
             run.say(f"Learning again from everything, for {_epochs(watch.best_epoch)}.")
@@ -112,9 +117,20 @@ class EarlyStopping:
             self._tell(corpus, train, model, watch, run)
         return model.with_config(early_stopping=self._noted(watch))
 
-    def settings(self) -> dict[str, str | int]:
+    def settings(self) -> dict[str, Any]:
         """Return what must be the same for a training to go on, by the names of the flags."""
-        return {"early_stopping": self.metric, "patience": self.patience, "validation": str(self.validation)}
+        held_out = self.validation
+        return {
+            "early_stopping": self.metric,
+            "patience": self.patience,
+            "validation": None if held_out.part is None else str(held_out.part),
+            "validation_share": held_out.share,
+            "validation_layout": held_out.layout,
+            "validation_seed": held_out.seed,
+            "validation_rows": held_out.most_rows,
+            "include_seen": held_out.include_seen,
+            "retrain": self.retrain,
+        }
 
     def files(self) -> dict[str, Path]:
         """Return the files whose contents must be the same too, by what they are."""
@@ -156,12 +172,17 @@ class _Watch(Run):
     """Stands between a trainer and a run: measures each epoch, keeps the best, and says when to stop."""
 
     def __init__(
-        self, run: Run, measure: Callable[[float, Embeddings], float], stopping: EarlyStopping, epochs: int | None
+        self,
+        run: Run,
+        measure: Callable[[float, Embeddings], float],
+        stopping: EarlyStopping,
+        epochs: int | None,
+        tokens: Names,
     ) -> None:
         super().__init__(work_dir=run.work_dir, start=run.start, state=run.state, engine=run.engine, drift=run.drift)
         self._run, self._measure, self._stopping, self._epochs = run, measure, stopping, epochs
         self._folder = WorkFolder(run.work_dir)
-        standing, self.best = unpacked(run.state, self._folder.path)
+        standing, self.best = unpacked(run.state, self._folder.path, tokens)
         self.epoch, self.best_epoch, self.value, self._since = standing
 
     def say(self, message: str) -> None:

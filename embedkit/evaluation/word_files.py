@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 from embedkit.embeddings import Embeddings
 from embedkit.errors import SourceError
+from embedkit.evaluation.lines import lines_of
 from embedkit.evaluation.words import AnalogyScore, SimilarityScore, analogies, similarities
 
 
@@ -17,13 +19,11 @@ def holds_analogies(path: str | Path) -> bool:
     SourceError
         If it cannot be read, or is empty.
     """
-    try:
-        with Path(path).open(encoding="utf-8-sig") as lines:
-            first = next((line.strip() for line in lines if line.strip()), "")
-    except OSError as error:
-        raise SourceError(f"cannot read {path}: {error.strerror}; check the path.") from error
-    except UnicodeDecodeError as error:
-        raise SourceError(f"{path} is not UTF-8; save it as UTF-8.") from error
+    path = Path(path)
+    if path.exists() and not path.is_file():
+        raise SourceError(f"{path} is no regular file; save the test as one, as it is read more than once.")
+    with closing(lines_of(path)) as lines:
+        first = next((line.strip() for _, line in lines), "")
     if not first:
         raise SourceError(f"{path} is empty; it needs questions (a b c d) or pairs (word, word, score).")
     if first.startswith(":") or "\t" in first or "," in first:

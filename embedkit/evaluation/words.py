@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from array import array
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from embedkit.embeddings import Embeddings
 from embedkit.errors import SourceError
+from embedkit.evaluation.lines import Numbering, as_numbers, lines_of
 
 _BLOCK = 1024
 
@@ -75,11 +77,16 @@ def analogies(embeddings: Embeddings, path: str | Path, *, restrict_vocab: int |
     n = min(len(embeddings), restrict_vocab or len(embeddings))
     unit = _unit_rows(np.asarray(embeddings.vectors[:n], np.float32))
     scores = []
-    for section, questions in _read_sections(Path(path)):
-        ids = _positions(embeddings, questions, n)
-        covered = ids[(ids >= 0).all(axis=1)]
-        right = sum(_count_right(unit, covered[i : i + _BLOCK]) for i in range(0, len(covered), _BLOCK))
-        scores.append(AnalogyScore(section, len(questions), len(covered), right))
+    sections, words = _read_sections(Path(path))
+    place = _positions(embeddings, words, n)
+    for section, questions in sections:
+        covered = right = 0
+        for start in range(0, len(questions), _BLOCK):
+            ids = place[questions[start : start + _BLOCK]]
+            ids = ids[(ids >= 0).all(axis=1)]
+            covered += len(ids)
+            right += _count_right(unit, ids)
+        scores.append(AnalogyScore(section, len(questions), covered, right))
     return scores
 
 
@@ -100,29 +107,39 @@ def similarities(embeddings: Embeddings, path: str | Path) -> SimilarityScore:
     """
     from scipy.stats import spearmanr
 
-    pairs, judged = _read_pairs(Path(path))
-    ids = _positions(embeddings, pairs, len(embeddings))
-    words, unit = _vectors_of_unknown(embeddings, pairs, ids)
-    covered = ((ids >= 0) | words).all(axis=1)
-    n_built = int((words.any(axis=1) & covered).sum())
-    cosines = np.einsum("ij,ij->i", unit[covered, 0], unit[covered, 1])
-    if covered.sum() < 2 or not np.ptp(cosines) or not np.ptp(judged[covered]):
-        return SimilarityScore(float("nan"), len(pairs), int(covered.sum()), n_built)
-    return SimilarityScore(float(spearmanr(cosines, judged[covered])[0]), len(pairs), int(covered.sum()), n_built)
+    pairs, judged, words = _read_pairs(Path(path))
+    place = _positions(embeddings, words, len(embeddings))
+    built = _built_of_subwords(embeddings, words, place)
+    has_vector = place >= 0
+    has_vector[list(built)] = True
+    pairs, judged = pairs[covered := has_vector[pairs].all(axis=1)], judged[covered]
+    n_built = int((place[pairs] < 0).any(axis=1).sum())
+    cosines = np.empty(len(pairs), np.float32)
+    for start in range(0, len(pairs), _BLOCK):
+        unit = _unit_rows(_vectors(embeddings, pairs[start : start + _BLOCK], place, built))
+        cosines[start : start + _BLOCK] = np.einsum("ij,ij->i", unit[:, 0], unit[:, 1])
+    if len(pairs) < 2 or not np.ptp(cosines) or not np.ptp(judged):
+        return SimilarityScore(float("nan"), len(covered), len(pairs), n_built)
+    return SimilarityScore(float(spearmanr(cosines, judged)[0]), len(covered), len(pairs), n_built)
 
 
-def _vectors_of_unknown(
-    embeddings: Embeddings, pairs: Sequence[Sequence[str]], ids: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return which words of the pairs (n × 2) have vectors built of subwords, and unit vectors of all (n × 2 × d)."""
-    vectors = np.zeros((*ids.shape, embeddings.vector_size), np.float32)
-    vectors[ids >= 0] = embeddings.vectors[ids[ids >= 0]]
-    built = np.zeros(ids.shape, bool)
-    for row, side in np.argwhere(ids < 0).tolist() if embeddings.subwords is not None else ():
-        vector = embeddings.subwords.build(pairs[row][side]) if embeddings.subwords is not None else None
-        if vector is not None:
-            vectors[row, side], built[row, side] = vector, True
-    return built, _unit_rows(vectors)
+def _built_of_subwords(embeddings: Embeddings, words: Sequence[str], place: np.ndarray) -> dict[int, np.ndarray]:
+    """Return vectors of words that are no tokens, by the words' numbers, where a model builds them of subwords."""
+    if embeddings.subwords is None:
+        return {}
+    vectors = {number: embeddings.subwords.build(words[number]) for number in np.flatnonzero(place < 0).tolist()}
+    return {number: vector for number, vector in vectors.items() if vector is not None}
+
+
+def _vectors(
+    embeddings: Embeddings, pairs: np.ndarray, place: np.ndarray, built: Mapping[int, np.ndarray]
+) -> np.ndarray:
+    """Return the vectors of the words of pairs (n × 2 × vector_size), all of which have one."""
+    ids = place[pairs]
+    vectors = np.asarray(embeddings.vectors[np.maximum(ids, 0)], np.float32)
+    for row, side in np.argwhere(ids < 0).tolist():
+        vectors[row, side] = built[int(pairs[row, side])]
+    return vectors
 
 
 def _unit_rows(vectors: np.ndarray) -> np.ndarray:
@@ -130,53 +147,40 @@ def _unit_rows(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.where(norms > 0, norms, 1)
 
 
-def _positions(embeddings: Embeddings, rows: Sequence[Sequence[str]], n: int) -> np.ndarray:
-    """Return the int64 positions (len(rows) × words a row) of words among the first n tokens, else -1."""
-    words = sorted({word for row in rows for word in row})
+def _positions(embeddings: Embeddings, words: Sequence[str], n: int) -> np.ndarray:
+    """Return the int64 positions of words among the first n tokens, as they stand or in lower case, else -1."""
     found = embeddings.tokens.find_all(words)
     lower = embeddings.tokens.find_all([word.lower() for word in words])
     best = np.where(found >= 0, found, lower)
     best[best >= n] = -1
-    position = dict(zip(words, best.tolist(), strict=True))
-    width = len(rows[0]) if rows else 4
-    return np.array([[position[word] for word in row] for row in rows], np.int64).reshape(-1, width)
+    return best
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    try:
-        with path.open(encoding="utf-8-sig") as lines:
-            for number, line in enumerate(lines, 1):
-                if line.strip():
-                    yield number, line.strip()
-    except OSError as error:
-        raise SourceError(f"cannot read {path}: {error.strerror}; check the path.") from error
-    except UnicodeDecodeError as error:
-        raise SourceError(f"{path} is not UTF-8; save it as UTF-8.") from error
-
-
-def _read_sections(path: Path) -> list[tuple[str, list[list[str]]]]:
-    sections: list[tuple[str, list[list[str]]]] = []
-    for number, line in _lines(path):
-        if line.startswith(":"):
-            sections.append((line[1:].strip(), []))
+def _read_sections(path: Path) -> tuple[list[tuple[str, np.ndarray]], list[str]]:
+    """Return the sections of a file, each with int32 numbers of words (questions × 4), and the words."""
+    sections: list[tuple[str, array[int]]] = []
+    words = Numbering()
+    for number, line in lines_of(path):
+        if line.lstrip().startswith(":"):
+            sections.append((line.strip()[1:].strip(), array("i")))
             continue
-        words = line.split()
-        if len(words) != 4:
-            raise SourceError(f"{path} line {number} has {len(words)} words; a question has four: a b c d.")
+        question = line.split()
+        if len(question) != 4:
+            raise SourceError(f"{path} line {number} has {len(question)} words; a question has four: a b c d.")
         if not sections:
-            sections.append(("all", []))
-        sections[-1][1].append(words)
+            sections.append(("all", array("i")))
+        sections[-1][1].extend(map(words.number, question))
     if not any(questions for _, questions in sections):
         raise SourceError(f"{path} holds no question; each line needs four words: a b c d.")
-    return sections
+    return [(name, as_numbers(questions).reshape(-1, 4)) for name, questions in sections], list(words.names())
 
 
-def _read_pairs(path: Path) -> tuple[list[list[str]], np.ndarray]:
-    pairs: list[list[str]] = []
-    judged: list[float] = []
+def _read_pairs(path: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Return int32 numbers of words (pairs × 2), the float64 scores of the pairs, and the words."""
+    pairs, judged, words = array("i"), array("d"), Numbering()
     column = None
-    for number, line in _lines(path):
-        fields = _fields(line)
+    for number, line in lines_of(path):
+        fields = _fields(line.strip())
         if len(fields) < 3:
             raise SourceError(f"{path} line {number} has {len(fields)} fields; a pair has three: word, word, score.")
         if column is None:
@@ -188,10 +192,10 @@ def _read_pairs(path: Path) -> tuple[list[list[str]], np.ndarray]:
             shown = fields[place] if place < len(fields) else ""
             raise SourceError(f"{path} line {number}: the score {shown!r} is no number.")
         judged.append(float(fields[place]))
-        pairs.append(fields[:2])
+        pairs.extend(map(words.number, fields[:2]))
     if not pairs:
         raise SourceError(f"{path} holds no pair; each line needs: word, word, score.")
-    return pairs, np.array(judged)
+    return as_numbers(pairs).reshape(-1, 2), as_numbers(judged), list(words.names())
 
 
 def _fields(line: str) -> list[str]:

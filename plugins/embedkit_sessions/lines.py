@@ -165,6 +165,6 @@ def _cut(text: bytes) -> tuple[int, bool]:
     end = text.rfind(b"\n")
     if end >= 0:
         return end + 1, True
-    if len(text) < 2 * BLOCK:
+    if len(text) < BLOCK:
         return 0, True
     return 1 + max(text.rfind(bytes([space])) for space in _SPACES), False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 from embedkit.errors import ModelError
 from embedkit.names import Names
 
+_BLOCK = 1 << 18  # bytes
 _LAST_CODE = 0x10FFFF  # of Unicode
 _CALLED_SO = {"token", "tokens", "key", "keys"}
 
@@ -70,15 +72,21 @@ def _of_lines(path: Path) -> Names:
     if data and not data.endswith(b"\n"):
         data += b"\n"
     raw = np.frombuffer(data, np.uint8)
-    breaks = np.flatnonzero(raw == ord("\n"))
-    # Behind k line breaks that are left out, everything lies k bytes before where it lay.
-    offsets = np.concatenate((np.zeros(1, np.int64), breaks - np.arange(len(breaks))))
+    offsets = np.zeros(1 + data.count(b"\n"), np.int64)
+    done = 0
+    for start in range(0, len(raw), _BLOCK):
+        breaks = start + np.flatnonzero(raw[start : start + _BLOCK] == ord("\n"))
+        # Behind k line breaks that are left out, everything lies k bytes before where it lay.
+        offsets[done + 1 : done + 1 + len(breaks)] = breaks - np.arange(done, done + len(breaks))
+        done += len(breaks)
     return Names(raw[raw != ord("\n")], offsets)
 
 
 def _of_json(path: Path) -> Names:
     try:
-        given = json.loads(path.read_bytes())
+        text = path.read_bytes()
+        # A list of lists is not what it should be, and takes thirty times its size once it is parsed.
+        given = None if re.match(rb"[^\[{]{0,99}[\[{]\s*[\[{]", text) else json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ModelError(f"{path} is no JSON: {error}.") from error
     if isinstance(given, dict):

@@ -1,13 +1,20 @@
-"""Kill -9: trainings that are killed again and again, and go on with --resume until they end.
+"""Kill -9: trainings and updates that are killed again and again, and go on with --resume until they end.
 
-    python benchmarks/killed.py [--times 200] [--every 0.5s] [--tokens 1000000] [--vocabulary 20000] [--seed 1]
+    python benchmarks/killed.py [--times 200] [--every 0.5s] [--tokens 600000] [--vocabulary 20000] [--seed 1]
 
-One training is left alone. Then others like it are killed, each at random instants, a third of them while a state or
-the model is being written, a sixth while the model is, and called again with --resume, until one gets to its end; then
-the next begins, until as many kills as asked for are done. It is checked that each call goes on from the state that the
-one before left, that states and models are whole, that no more than an interval was lost (in processor time, as the
-machine may do other things), that nothing half-written stays, and that the model is that of the training that was left
-alone, bit for bit. The exit status is 1 if any of this ever fails. Linux only.
+Trainings by skipgram, als and glove, and updates of models by skipgram and als, take turns. Each is first left alone,
+without states and with them. Then it is killed at random instants, a third of them while a state or the model is being
+written, a sixth while the model is, and called again with --resume, until one call gets to its end; then the next
+begins, until as many kills as asked for are done. It is checked that
+
+- a call goes on from the state that the one before left, also a call that is killed itself, and no state goes back,
+- states and models are whole, and nothing half-written stays,
+- no more than an interval was lost, besides twice what starting, or writing a state, was measured to take when left
+  alone (in processor time, as the machine may do other things),
+- the model is that of the training or update that was left alone, bit for bit; an update that was saved is not done
+  again.
+
+The exit status is 1 if any of this ever fails. Linux only.
 """
 
 from __future__ import annotations
@@ -16,6 +23,7 @@ import argparse
 import contextlib
 import os
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,21 +31,28 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import cycle, pairwise
 from pathlib import Path
 
 from measure import note
 
 _LOOK = 0.25  # seconds after which workers are asked at the latest whether it is time for a state
-_PATIENCE = 2.0  # more: kernels are loaded before the first state, and a state is written
+_SLACK = 2  # times as long as measured once
+_MOST = 1.5  # seconds besides an interval that nothing takes here: an epoch, and writing a state
 
 
 @dataclass
 class Call:
-    """One call of `embedkit train`: its process and the lines it said, with when."""
+    """One call of embedkit: its process and the lines it said, with when."""
 
     process: subprocess.Popen
     said: list[tuple[float, str]] = field(default_factory=list)
     used: list[tuple[float, float]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.began = time.time()
+        self._listening = threading.Thread(target=self._listen, daemon=True)
+        self._listening.start()
 
     def look(self) -> None:
         """Note the processor time that it has used so far."""
@@ -45,62 +60,161 @@ class Call:
             fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
             self.used.append((time.time(), (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")))
 
-    def used_since(self, when: float) -> float:
-        """Return the processor time between then and the last look."""
-        before = [used for at, used in self.used if at <= when]
-        return self.used[-1][1] - before[-1] if before else 0.0
+    def used_until(self, when: float) -> float:
+        """Return the processor time that it had used at the last look before."""
+        return max((used for at, used in self.used if at <= when), default=0.0)
 
-    def listen(self) -> None:
-        """Note each line until the process ends."""
+    def end(self) -> int:
+        """Wait for its end, and for all that it said; return its exit status."""
+        code = self.process.wait()
+        self._listening.join()
+        return code
+
+    def at(self, words: str) -> float | None:
+        """Return when it said a line with these words."""
+        return next((when for when, line in self.said if words in line), None)
+
+    def _listen(self) -> None:
         for line in self.process.stderr or ():
             self.said.append((time.time(), line.rstrip()))
 
-    def at(self, start: str) -> float | None:
-        """Return when it said a line that begins so."""
-        return next((when for when, line in self.said if line.startswith(start)), None)
+
+@dataclass(frozen=True)
+class Work:
+    """A training, or an update of the model `base` in its place; the same call gives the same bits."""
+
+    name: str
+    flags: tuple[str, ...]
+    base: Path | None = None
+
+    def command(self, model: Path) -> list[str]:
+        """Return the command that makes a model file, or updates it."""
+        verb = ["train", "--output"] if self.base is None else ["update", "--model"]
+        return [sys.executable, "-m", "embedkit", *verb, str(model), "--workers", "1", *self.flags]
+
+    def prepare(self, model: Path) -> None:
+        """Set the model file back to what the work begins with."""
+        model.unlink(missing_ok=True)
+        if self.base is not None:
+            shutil.copyfile(self.base, model)
+
+    def is_done(self, model: Path) -> bool:
+        """Tell whether the model file is the work's result."""
+        import embedkit
+
+        return model.exists() and (self.base is None or "grown" in embedkit.load(model).config)
 
 
 @dataclass
 class Trial:
-    """The folder and the command of the trainings, and what came of the kills."""
+    """A work's folder, what it took when left alone, and what came of the kills; times are of the processor.
 
+    Attributes
+    ----------
+    seconds
+        How long it takes by the clock.
+    starting, writing
+        What is lost at most before the first state of a call, and between two, besides the interval.
+    """
+
+    work: Work
     folder: Path
-    flags: list[str]
+    every: str
     interval: float
+    wrong: list[str]
+    seconds: float = 0.0
+    starting: float = 0.0
+    writing: float = 0.0
     counts: Counter = field(default_factory=Counter)
-    lost: list[float] = field(default_factory=list)
-    lost_at_all: list[float] = field(default_factory=list)
-    wrong: list[str] = field(default_factory=list)
+    lost: list[tuple[float, float]] = field(default_factory=list)
 
-    @property
-    def states(self) -> Path:
-        """The folder of states."""
-        return self.folder / "states"
+    def __post_init__(self) -> None:
+        self.folder.mkdir()
+        self.states, self.model = self.folder / "states", self.folder / "model.safetensors"
+        self.state, self.whole = self.states / "state.safetensors", self.folder / "whole.safetensors"
 
-    @property
-    def bound(self) -> float:
-        """How many seconds of work may be lost."""
-        return self.interval + _LOOK + _PATIENCE
+    def call(self, model: Path, *more: str) -> Call:
+        """Start the work."""
+        # One thread, so that processor time passes no faster than the clock does.
+        environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+        command = [*self.work.command(model), *more]
+        return Call(subprocess.Popen(command, cwd=self.folder, stderr=subprocess.PIPE, text=True, env=environment))
 
-    @property
-    def output(self) -> Path:
-        """The model."""
-        return self.folder / "model.safetensors"
+    def resumed(self) -> Call:
+        """Start the work, with states, or go on with it."""
+        return self.call(self.model, "--checkpoint", str(self.states), "--every", self.every, "--resume")
 
-    def call(self, *more: str) -> tuple[Call, threading.Thread]:
-        """Start a training."""
-        command = [sys.executable, "-m", "embedkit", "train", *self.flags, *more]
-        process = subprocess.Popen(command, cwd=self.folder, stderr=subprocess.PIPE, text=True)
-        call = Call(process)
-        listening = threading.Thread(target=call.listen, daemon=True)
-        listening.start()
-        return call, listening
+    def leave_alone(self) -> None:
+        """Do the work without states and with them, and measure what these take.
+
+        Raises
+        ------
+        SystemExit
+            If it fails, ends before its second state, or states change the result.
+        """
+        self.work.prepare(self.whole)
+        self.work.prepare(self.model)
+        start = time.monotonic()
+        alone = self.call(self.whole)
+        if alone.end():
+            raise SystemExit(f"{self.work.name}, left alone, failed: {alone.said[-1:]}")
+        self.seconds = time.monotonic() - start
+        call, kept = self.resumed(), []
+        while call.process.poll() is None:
+            call.look()
+            with contextlib.suppress(FileNotFoundError):
+                kept.append(self.state.stat().st_mtime)
+            time.sleep(0.01)
+        began = call.at("Read ")
+        times = sorted(set(kept))
+        if call.end() or began is None or len(times) < 2 or not same(self.model, self.whole):
+            raise SystemExit(f"{self.work.name} with states failed, or kept too few (raise --tokens): {call.said[-2:]}")
+        gaps = [call.used_until(after) - call.used_until(before) for before, after in pairwise([began, *times])]
+        self.starting, self.writing = (max(0.0, gap - self.interval) for gap in (gaps[0], max(gaps[1:])))
+        if max(self.starting, self.writing) > _MOST:
+            self._fail(f"states come too rarely: {max(gaps):.2f} s apart")
+        note(
+            f"{self.work.name}: {self.seconds:.1f} s left alone, {len(times)} states; besides {self.interval} s, the "
+            f"first took {self.starting:.2f} s of processor, others {self.writing:.2f} s at most"
+        )
+
+    def allowed(self, *, to_the_first: bool) -> float:
+        """Return how much work may be lost."""
+        return self.interval + _LOOK + _SLACK * (self.starting if to_the_first else self.writing)
 
     def written_now(self) -> list[Path]:
         """Return what is being written, or was left half-written."""
         return [*self.states.glob(".embedkit-*.tmp"), *self.folder.glob(".embedkit-*.tmp")]
 
-    def killed(self, call: Call, listening: threading.Thread, wait: float, during: str, delay: float) -> bool:
+    def go_on_until_the_end(self, kills: int, chance: random.Random) -> None:
+        """Do the work once, killed until a call ends before its instant comes or there were kills enough."""
+        self.work.prepare(self.model)
+        while True:
+            before, was_done = self._epochs_kept(), self.work.is_done(self.model)
+            call = self.resumed()
+            wait, during = chance.uniform(0, self.seconds), chance.choice(("", "", "", "any", "any", "model"))
+            delay = chance.uniform(0, 0.05) if during else 0.0
+            killed = self.counts["kills"] < kills and self._killed(call, wait, during, delay)
+            code = call.end()
+            self._check_resumed(call, before, was_done)
+            # A training whose model is there is not called again; an update is, and is to find nothing left to do.
+            if not killed or (self.work.base is None and self.model.exists() and not self.state.exists()):
+                break
+        self.counts["came to an end"] += 1
+        if code and not killed:
+            self._fail(f"a call ended with {code}: {call.said[-2:]}")
+        elif not same(self.model, self.whole):
+            self._fail("the model is not the one that comes when left alone")
+        else:
+            self.counts["equal bit for bit"] += 1
+        if left := self.written_now():
+            self._fail(f"{len(left)} half-written files were left")
+        if self.state.exists():
+            self._fail("a state was left though all is done")
+        for path in (*left, self.state):
+            path.unlink(missing_ok=True)
+
+    def _killed(self, call: Call, wait: float, during: str, delay: float) -> bool:
         """Kill a call after so many seconds, or at the next write behind them; False if it ended before."""
         before = set(self.written_now())
         end, looked = time.monotonic() + wait, 0.0
@@ -115,12 +229,7 @@ class Trial:
         call.look()
         call.process.kill()
         when = time.time()
-        code = call.process.wait()
-        listening.join()
-        if code == 0:
-            return False
-        if code != -9:
-            self.wrong.append(f"a call ended with {code}: {call.said[-1:]}")
+        if call.end() != -9:
             return False
         self._look_at_what_is_left(call, when, set(self.written_now()) - before)
         return True
@@ -131,102 +240,110 @@ class Trial:
         return any(during != "model" or path.parent == self.folder for path in new)
 
     def _look_at_what_is_left(self, call: Call, when: float, half_written: set[Path]) -> None:
+        from embedkit import EmbedkitError
+        from embedkit.embeddings.file import verify
+
         self.counts["kills"] += 1
         self.counts["while writing a state"] += any(path.parent == self.states for path in half_written)
         self.counts["while writing the model"] += any(path.parent == self.folder for path in half_written)
-        if self.output.exists() and (trouble := _trouble(self.output, model=True)):
-            self.wrong.append(trouble)
-        began = call.at("Read ")
-        state = self.states / "state.safetensors"
-        if not state.exists() and self.output.exists():
-            self.counts["when the model was there"] += 1  # the state is gone because all is done; nothing can be lost
-            self.output.unlink()
+        try:
+            done = self.model.exists() and verify(self.model) is not None and self.work.is_done(self.model)
+        except EmbedkitError as error:
+            self._fail(str(error))
             return
-        if state.exists():
-            if trouble := _trouble(state):
-                self.wrong.append(trouble)
-            began = max(began or 0.0, state.stat().st_mtime)
-        else:
-            self.counts["before the first state"] += 1
-        if call.at("Read ") is not None and began is not None:
-            self.lost.append(call.used_since(began))
-            self.lost_at_all.append(when - began)
-            if self.lost[-1] > self.bound:
-                self.wrong.append(
-                    f"more than an interval was lost: {self.lost[-1]:.2f} s, {self.bound:.2f} s allowed; "
-                    f"state: {state.exists()}, half-written: {len(half_written)}, it said: {call.said[-3:]}"
+        began, kept = call.at("Read "), self.state.stat().st_mtime if self.state.exists() else 0.0
+        if done:
+            self.counts["when the model was there"] += 1  # nothing can be lost
+        elif began is not None:
+            since = max(began, kept)
+            self.counts["before its first state"] += since == began
+            self.lost.append((call.used_until(when) - call.used_until(since), when - since))
+            if self.lost[-1][0] > (allowed := self.allowed(to_the_first=since == began)):
+                self._fail(
+                    f"{self.lost[-1][0]:.2f} s were lost, and {allowed:.2f} s are allowed; state: {kept > 0}, "
+                    f"half-written: {len(half_written)}, it said: {call.said[-3:]}"
                 )
 
-    def check_resumed(self, call: Call, there: bool) -> None:
-        """See that a call went on from the state, if there was one."""
-        if there and call.at("Read ") and call.process.returncode == 0 and call.at("Going on from the state") is None:
-            self.wrong.append(f"a call did not go on from the state: {call.said}")
+    def _check_resumed(self, call: Call, before: int | None, was_done: bool) -> None:
+        """See that a call, killed or not, went on from the state of so many whole epochs, if there was one."""
+        went_on, ended = call.at("Going on from the state") is not None, call.process.returncode == 0
+        if was_done:
+            if ended and call.at("nothing left to do") is None:
+                self._fail(f"what was done already was done again: {call.said}")
+            return
+        if before is None:
+            return
+        if call.at("begins anew") is not None:
+            self._fail(f"a call began anew though there was a state: {call.said}")
+        now = self._epochs_kept()
+        if now is not None and now < before:
+            self._fail(f"the state was of {before} whole epochs and is of {now}: {call.said}")
+        if now is None and not self.work.is_done(self.model):
+            self._fail(f"the state is gone, and the model is not there: {call.said}")
+        learned = ended or (now is not None and self.state.stat().st_mtime > call.began)
+        if learned and not went_on:
+            self._fail(f"a call did not go on from the state: {call.said}")
+
+    def _epochs_kept(self) -> int | None:
+        """Return of how many whole epochs the state is; None where there is none, or a damaged one, which is wrong."""
+        from embedkit import EmbedkitError
+        from embedkit.checkpoints import _read
+
+        if not self.state.exists():
+            return None
+        try:
+            return len(_read(self.state)[0]["losses"])
+        except EmbedkitError as error:
+            self._fail(str(error))
+            return None
+
+    def _fail(self, what: str) -> None:
+        self.wrong.append(f"{self.work.name}: {what}")
 
 
-def _trouble(path: Path, *, model: bool = False) -> str:
-    """Return what is wrong with a state or a model, as embedkit itself tells; empty where it is whole."""
-    from embedkit import EmbedkitError
-    from embedkit.checkpoints import _read
-    from embedkit.embeddings.file import verify
+def same(left: Path, right: Path) -> bool:
+    """Tell whether two models hold the same bits: names, vectors on all sides, counts, losses."""
+    import numpy as np
 
-    try:
-        verify(path) if model else _read(path)
-    except EmbedkitError as error:
-        return str(error)
-    return ""
+    import embedkit
+
+    a, b = embedkit.load(left), embedkit.load(right)
+    parts = ("vectors", "context_vectors", "key_vectors", "counts")
+    pairs = [(getattr(a, part), getattr(b, part)) for part in parts]
+    names = list(a.tokens) == list(b.tokens) and list(a.keys or ()) == list(b.keys or ())
+    return names and a.losses == b.losses and all(np.array_equal(x, y) for x, y in pairs)
 
 
-def generate(path: Path, n_tokens: int, vocabulary: int, seed: int) -> None:
-    """Write a text of words drawn by Zipf's law, twenty a line."""
+def works(folder: Path, n_tokens: int, vocabulary: int, seed: int) -> list[Work]:
+    """Write the input and the models that are to be updated, and return what is to be done."""
+    text, more = (_generated(folder / name, n_tokens, vocabulary, seed + i) for i, name in enumerate(("a", "b")))
+    words = ("--source", "text", "--input")
+    items = ("--source", "sessions", "--layout", "lines", "--key", "first", "--input")
+    skipgram = ("--trainer", "skipgram", "--vector-size", "100", "--epochs")
+    als = ("--trainer", "als", "--vector-size", "64", "--epochs", "12")
+    bases = [folder / "base-of-words.safetensors", folder / "base-of-items.safetensors"]
+    for path, flags in zip(bases, ((*words, str(text), *skipgram, "1"), (*items, str(text), *als)), strict=True):
+        subprocess.run(Work("base", flags).command(path), check=True, stderr=subprocess.DEVNULL)
+    return [
+        Work("skipgram", (*words, str(text), *skipgram, "12")),
+        Work("update of skipgram", (*words, str(more), "--epochs", "10"), bases[0]),
+        Work("als", (*items, str(text), *als)),
+        Work("update of als", (*items, str(more), "--epochs", "8"), bases[1]),
+        Work("glove", (*words, str(text), "--trainer", "glove", "--vector-size", "50", "--epochs", "20")),
+    ]
+
+
+def _generated(path: Path, n_tokens: int, vocabulary: int, seed: int) -> Path:
+    """Write lines of words drawn by Zipf's law, twenty a line behind a first one that may be a key."""
     import numpy as np
 
     draws = np.random.default_rng(seed)
     ranks = np.arange(1, vocabulary + 1)
     words = draws.choice(vocabulary, n_tokens, p=(1 / ranks) / (1 / ranks).sum())
     with open(path, "w") as file:
-        for start in range(0, n_tokens, 20):
-            file.write(" ".join(f"w{word}" for word in words[start : start + 20]) + "\n")
-
-
-def same(left: Path, right: Path) -> bool:
-    """Tell whether two models hold the same bits: names, vectors on both sides, losses."""
-    import numpy as np
-
-    import embedkit
-
-    a, b = embedkit.load(left), embedkit.load(right)
-    pairs = ((a.vectors, b.vectors), (a.context_vectors, b.context_vectors))
-    return list(a.tokens) == list(b.tokens) and a.losses == b.losses and all(np.array_equal(x, y) for x, y in pairs)
-
-
-def one_training(trial: Trial, whole: Path, seconds: float, times: int, chance: random.Random) -> None:
-    """Train once, killed until a call ends before its instant comes or there were kills enough."""
-    trial.output.unlink(missing_ok=True)
-    while True:
-        there = (trial.states / "state.safetensors").exists()
-        call, listening = trial.call("--resume")
-        if trial.counts["kills"] < times:
-            wait, during = chance.uniform(0, seconds), chance.choice(("", "", "", "any", "any", "model"))
-            if trial.killed(call, listening, wait, during, chance.uniform(0, 0.05) if during else 0.0):
-                note(f"kill {trial.counts['kills']} of {times}; wrong so far: {len(trial.wrong)}")
-                trial.check_resumed(call, there)
-                continue
-        else:
-            call.process.wait()
-            listening.join()
-        break
-    trial.check_resumed(call, there)
-    trial.counts["trainings ended"] += 1
-    if call.process.returncode != 0:
-        trial.wrong.append(f"a training did not end: {[line for _, line in call.said[-2:]]}")
-    elif not same(trial.output, whole):
-        trial.wrong.append("a model is not the one of the training that was left alone")
-    else:
-        trial.counts["models equal bit for bit"] += 1
-    if left := trial.written_now():
-        trial.wrong.append(f"{len(left)} half-written files were left")
-    for path in left:
-        path.unlink()
+        for line, start in enumerate(range(0, n_tokens, 20)):
+            file.write(" ".join((f"k{line}", *(f"w{word}" for word in words[start : start + 20]))) + "\n")
+    return path
 
 
 def main() -> None:
@@ -234,10 +351,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--times", type=int, default=200)
     parser.add_argument("--every", default="0.5s")
-    parser.add_argument("--tokens", type=int, default=1_000_000)
+    parser.add_argument("--tokens", type=int, default=600_000)
     parser.add_argument("--vocabulary", type=int, default=20_000)
-    parser.add_argument("--vector-size", type=int, default=100)
-    parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     from embedkit import Checkpoint
@@ -245,40 +360,38 @@ def main() -> None:
     interval = Checkpoint("unused", args.every).seconds
     if interval is None:
         parser.error("--every must be a time here, so that it can be told whether more than that is lost.")
+    wrong: list[str] = []
     with tempfile.TemporaryDirectory(prefix="embedkit-killed-") as name:
         folder = Path(name)
-        generate(folder / "text.txt", args.tokens, args.vocabulary, args.seed)
-        common = ["--source", "text", "--input", "text.txt", "--trainer", "skipgram", "--workers", "1"]
-        common += ["--vector-size", str(args.vector_size), "--epochs", str(args.epochs), "--output"]
-        alone = Trial(folder, [*common, "whole.safetensors"], interval)
-        call, listening = alone.call()
-        start = time.monotonic()
-        if call.process.wait():
-            listening.join()
-            raise SystemExit(f"the training that was left alone failed: {call.said[-1:]}")
-        seconds = time.monotonic() - start
-        note(f"left alone, the training took {seconds:.1f} s")
-        flags = [*common, "model.safetensors", "--checkpoint", "states", "--every", args.every]
-        trial = Trial(folder, flags, interval)
+        made = works(folder, args.tokens, args.vocabulary, args.seed)
+        trials = [Trial(work, folder / work.name.replace(" ", "-"), args.every, interval, wrong) for work in made]
+        for trial in trials:
+            trial.leave_alone()
         chance = random.Random(args.seed)
-        while trial.counts["kills"] < args.times:
-            one_training(trial, folder / "whole.safetensors", seconds, args.times, chance)
-        report(trial)
+        for trial in cycle(trials):
+            left = args.times - sum(trial.counts["kills"] for trial in trials)
+            if left <= 0:
+                break
+            trial.go_on_until_the_end(trial.counts["kills"] + left, chance)
+            note(f"{sum(trial.counts['kills'] for trial in trials)} kills of {args.times}; wrong so far: {len(wrong)}")
+    report(trials, wrong)
 
 
-def report(trial: Trial) -> None:
+def report(trials: list[Trial], wrong: list[str]) -> None:
     """Print what came of it."""
-    for what, number in trial.counts.items():
-        print(f"{what}: {number}")
-    if trial.lost:
-        print(
-            f"work lost at a kill: {max(trial.lost):.2f} s of processor at most ({max(trial.lost_at_all):.2f} s by the "
-            f"clock), where a state is due every {trial.interval} s"
-        )
-    for what in trial.wrong:
+    for trial in trials:
+        print(f"{trial.work.name}: {', '.join(f'{what} {number}' for what, number in trial.counts.items())}")
+        if trial.lost:
+            print(
+                f"  lost at a kill: {max(lost for lost, _ in trial.lost):.2f} s of processor at most "
+                f"({max(clock for _, clock in trial.lost):.2f} s by the clock); allowed: "
+                f"{trial.allowed(to_the_first=True):.2f} s before the first state of a call, "
+                f"{trial.allowed(to_the_first=False):.2f} s behind it"
+            )
+    for what in wrong:
         print(f"WRONG: {what}")
-    print(f"failures: {len(trial.wrong)}")
-    if trial.wrong:
+    print(f"failures: {len(wrong)}")
+    if wrong:
         raise SystemExit(1)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from embedkit.contracts import Run, Trainer
-from embedkit.errors import EmbedkitError, OptionError
+from embedkit.errors import OptionError
 from embedkit.options import Between, option
 
 if TYPE_CHECKING:
@@ -84,6 +84,10 @@ class ALS(Trainer):
 
     def train(self, corpus: Corpus, options: ALSOptions, run: Run) -> Embeddings:
         """Learn vectors of keys (else of sentences) and of tokens; `Factorization` says what is minimised."""
+        from embedkit.trainers.factors.seen import check_all_owned
+
+        if run.start is not None:
+            check_all_owned(corpus, self.name)
         if run.engine is not None:
             from embedkit.trainers.factors import blocks_als
 
@@ -95,8 +99,7 @@ class ALS(Trainer):
     @classmethod
     def options_to_grow(cls, start: Embeddings, options: ALSOptions) -> ALSOptions:
         """Return the options as they are: all histories are learned from again, beginning near their solution."""
-        if start.histories is None:
-            raise EmbedkitError(
-                "als learns from all interactions, and this model keeps none: its sentences were nobody's. Train anew."
-            )
+        from embedkit.trainers.factors.seen import check_remembers_all
+
+        check_remembers_all(start, cls.name)
         return options

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from embedkit.contracts import Run, Trainer
-from embedkit.errors import EmbedkitError, OptionError
+from embedkit.errors import OptionError
 from embedkit.options import option
 
 if TYPE_CHECKING:
@@ -64,7 +64,8 @@ class Doc2Vec(Trainer):
 
     @classmethod
     def options_to_grow(cls, start: Embeddings, options: Doc2VecOptions) -> Doc2VecOptions:
-        """Return the options as they are; a model that lacks what 'infer' goes by is refused."""
-        if "fold_in" not in start.config:
-            raise EmbedkitError("the model does not tell how it infers vectors of documents; train anew.")
+        """Return the options as they are; a model that does not tell what 'infer' goes by is refused."""
+        from embedkit.trainers.sampling.doc2vec_learning import fold_in_of
+
+        fold_in_of(start)
         return options

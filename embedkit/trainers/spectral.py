@@ -115,6 +115,10 @@ class Spectral(Trainer):
 
     def train(self, corpus: Corpus, options: SpectralOptions, run: Run) -> Embeddings:
         """Learn from the matrix of keys (of sentences where there are none) and tokens, or of tokens and tokens."""
+        from embedkit.trainers.factors.seen import check_all_owned
+
+        if run.start is not None:
+            check_all_owned(corpus, self.name)
         if options.matrix == "token-token":
             from embedkit.trainers.factors import ppmi
 
@@ -130,15 +134,15 @@ class Spectral(Trainer):
     @classmethod
     def options_to_grow(cls, start: Embeddings, options: SpectralOptions) -> SpectralOptions:
         """Return them with fewer iterations, which begin with the singular vectors of before."""
+        from embedkit.trainers.factors.seen import check_remembers_all
+        from embedkit.trainers.factors.spectral_vectors import choices_of
+
         if options.matrix == "token-token":
             raise EmbedkitError(
                 "what occurs near what was counted over all data, and the model keeps no such counts; train anew."
             )
-        if start.histories is None:
-            raise EmbedkitError(
-                "spectral learns from all interactions, and this model keeps none: its sentences were nobody's. Train "
-                "anew."
-            )
+        check_remembers_all(start, cls.name)
+        choices_of(start)
         if "extended" in start.config:
             raise EmbedkitError(
                 "the model was extended, and singular vectors are computed anew; update the model of before, then "

@@ -6,10 +6,12 @@ import numpy as np
 
 from embedkit.contracts import History
 from embedkit.corpus import Corpus
+from embedkit.embeddings import Embeddings
 from embedkit.errors import EmbedkitError
 from embedkit.queries.histories import interactions
 
 _LIGHTEST, _HEAVIEST = 1e-9, 1e9  # whose squares' products float32 still holds
+_BLOCK = 1 << 22
 
 
 def rows_of(corpus: Corpus, weighting: str) -> History:
@@ -40,6 +42,51 @@ def check_weights(weights: np.ndarray) -> None:
         raise EmbedkitError(
             f"interactions weigh from {low:g} to {high:g}, and float32 cannot reckon with that; "
             f"bring them between {_LIGHTEST:g} and {_HEAVIEST:g}."
+        )
+
+
+def check_remembers_all(start: Embeddings, trainer: str) -> None:
+    """Refuse to grow a model whose histories are not all that it learned from.
+
+    They are all that an update learns from besides the new sentences, so it would erase what sentences of nobody, which
+    no model keeps, have told. Histories may hold more than was learned: early stopping adds what it held out.
+
+    Raises
+    ------
+    EmbedkitError
+        If there are no histories, or a token occurred more often than in them.
+    """
+    if start.histories is None:
+        raise EmbedkitError(
+            f"{trainer} learns from all interactions, and this model keeps none: its sentences were nobody's. Train "
+            "anew."
+        )
+    if start.counts is None:
+        return
+    kept, indices = np.zeros(len(start), np.int64), start.histories.indices
+    for begin in range(0, len(indices), _BLOCK):
+        kept += np.bincount(indices[begin : begin + _BLOCK], minlength=len(start))
+    forgotten = int(np.maximum(start.counts - kept, 0).sum())
+    if forgotten:
+        raise EmbedkitError(
+            f"{trainer} learns from all interactions, and this model keeps all but {forgotten:,}: those of sentences "
+            "without a key, which an update would erase. Train anew, on old and new data together."
+        )
+
+
+def check_all_owned(corpus: Corpus, trainer: str) -> None:
+    """Refuse to grow a model by sentences of nobody: no model keeps them, so that the next update would erase them.
+
+    Raises
+    ------
+    EmbedkitError
+        If a sentence has no key.
+    """
+    owned = corpus.sentence_keys is not None and bool((corpus.sentence_keys >= 0).all())
+    if not owned:
+        raise EmbedkitError(
+            f"some of the new sentences have no key, so no model keeps them, and what {trainer} learns from them would "
+            "be erased by the next update: give each a key, leave them out, or train anew on all data."
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -19,8 +20,9 @@ from embedkit.trainers.factors.spectral_factors import Standing, normalized, put
 from embedkit.trainers.factors.subspace import Subspace, gram_product, n_parts, random_block
 from embedkit.trainers.machinery.crew import Crew
 from embedkit.trainers.machinery.growth import Known
-from embedkit.trainers.machinery.needs import n_rows, of_interactions
+from embedkit.trainers.machinery.needs import n_interactions, n_rows, of_interactions
 from embedkit.trainers.machinery.racing import warm_up
+from embedkit.trainers.machinery.told import lying, told_options
 from embedkit.trainers.spectral import SpectralOptions
 
 OVERSAMPLING = 32  # directions besides those wanted, which make these converge sooner
@@ -36,7 +38,7 @@ def learn(corpus: Corpus, options: SpectralOptions, run: Run) -> Embeddings:
     EmbedkitError
         If there are fewer than two keys (or sentences) or tokens, or an option asks for what is not there.
     """
-    _check_memory(corpus, options)
+    _check_memory(corpus, options, run)
     seen = rows_of(corpus, options.weighting)
     size = size_of(options.vector_size, len(seen), len(corpus.tokens), run)
     rows = histories_of(corpus)
@@ -51,9 +53,10 @@ def learn(corpus: Corpus, options: SpectralOptions, run: Run) -> Embeddings:
         rows = History(rows.indptr, rows.indices, rows.weights)
     n_occurrences = int(corpus.counts.sum())
     chosen_at = n_occurrences
-    if run.start is not None and n_occurrences <= _KEPT_UNTIL * _chosen_at(run.start):
-        chosen, chosen_at = run.start.config.get("chosen", {}), _chosen_at(run.start)
-        options = replace(options, **{name: chosen[name] for name in FIXED if name in chosen})
+    if run.start is not None:
+        chosen, before = choices_of(run.start)
+        if n_occurrences <= _KEPT_UNTIL * before:
+            options, chosen_at = replace(options, **chosen), before
     asked = held_out(rows, corpus.tokens, how, options.seed) if to_choose(options) else None
     width = min(size + OVERSAMPLING, len(corpus.tokens))
     n_main = n_parts(len(corpus.tokens), width, options.iterations)
@@ -67,20 +70,31 @@ def learn(corpus: Corpus, options: SpectralOptions, run: Run) -> Embeddings:
         return _learned(task, width, crew, run)
 
 
-def _chosen_at(start: Embeddings) -> int:
-    """Return how many occurrences there were when a model's options were chosen."""
-    counts = 0 if start.counts is None else int(start.counts.sum())
-    return int(start.config.get("chosen_at", counts))
+def choices_of(start: Embeddings) -> tuple[dict[str, Any], int]:
+    """Return the options that were chosen for a model, and how many occurrences there were then.
+
+    Raises
+    ------
+    ModelError
+        If the model's config tells of choices that nobody can have made.
+    """
+    chosen = told_options(start, "chosen", SpectralOptions, FIXED) if "chosen" in start.config else {}
+    most = 0 if start.counts is None else int(start.counts.sum())
+    at = start.config.get("chosen_at", most)
+    if type(at) is not int or not 0 <= at <= most:
+        raise lying("chosen_at", f"must be a whole number from 0 to the model's {most:,} occurrences; got {at!r}.")
+    return chosen, at
 
 
-def _check_memory(corpus: Corpus, options: SpectralOptions) -> None:
-    n_tokens, rest = len(corpus.tokens), of_interactions(corpus)
+def _check_memory(corpus: Corpus, options: SpectralOptions, run: Run) -> None:
+    n_tokens, n = len(corpus.tokens), n_interactions(corpus, run)
+    rest = of_interactions(n)
     size = min(options.vector_size, n_tokens, n_rows(corpus))
     available = available_bytes()
     fits = 0 if available is None else max(0, (available - rest) // (4 * TABLES * n_tokens) - OVERSAMPLING)
     check_fits(
         4 * TABLES * n_tokens * (size + OVERSAMPLING) + rest,
-        f"singular vectors of {n_tokens:,} tokens × {size:,} from {corpus.n_tokens:,} interactions",
+        f"singular vectors of {n_tokens:,} tokens × {size:,} from {n:,} interactions",
         f"a --vector-size of {fits:,} would fit" if fits else "take fewer interactions",
     )
 

@@ -16,12 +16,14 @@ from embedkit.trainers.machinery.distributions import alias_table, keep_probabil
 from embedkit.trainers.machinery.growth import Known, Tether, shares
 from embedkit.trainers.machinery.racing import Part, Race, divided, n_workers, warm_up
 from embedkit.trainers.machinery.tables import empty_table, finite, packed, padded, random_table
+from embedkit.trainers.machinery.told import told_options
 from embedkit.trainers.sampling import kernels_doc2vec
 from embedkit.trainers.sampling.blocks import block_shape
 
 _PENDING = 4096
 _TOKENS_A_CALL = 100_000
 _NOISE_SAMPLE = 1024
+_OF_FOLD_IN = ("architecture", "window", "negative", "alpha", "min_alpha", "epochs")
 
 
 class Doc2VecTask:
@@ -51,8 +53,7 @@ class Doc2VecTask:
         self.block = block_shape(1, options.negative, options.alpha, float(kept.max() / kept.sum()))
         self.arrays = tuple(np.asarray(a) for a in (corpus.ids, corpus.offsets, corpus.sentence_keys))
         self.losses: list[float] = []
-        names = ("architecture", "window", "negative", "alpha", "min_alpha", "epochs")
-        self.fold_in: dict[str, Any] = {name: getattr(options, name) for name in names}
+        self.fold_in: dict[str, Any] = {name: getattr(options, name) for name in _OF_FOLD_IN}
 
     def grow(self, run: Run) -> list[Tether]:
         """Begin with the vectors of `run.start`, if any, and return what holds those of tokens back."""
@@ -65,7 +66,7 @@ class Doc2VecTask:
         tokens.put(self.outputs, run.start.targets)
         if self.with_tokens:
             tokens.put(self.inputs, run.start.vectors)
-        self.fold_in = dict(run.start.config["fold_in"])
+        self.fold_in = fold_in_of(run.start)
         share = shares(tokens, self.corpus, run)
         return [Tether(table, tokens.now, share) for table in self._tables()[1:]]
 
@@ -98,6 +99,22 @@ class Doc2VecTask:
             config={"fold_in": self.fold_in},
             losses=self.losses,
         )
+
+
+def fold_in_of(start: Embeddings) -> dict[str, Any]:
+    """Return the options by which a model infers the vector of an unknown key; an update leaves them as they are.
+
+    Raises
+    ------
+    EmbedkitError
+        If the model does not tell all of them.
+    ModelError
+        If it tells what they cannot be.
+    """
+    told = told_options(start, "fold_in", Doc2VecOptions, _OF_FOLD_IN) if "fold_in" in start.config else {}
+    if len(told) < len(_OF_FOLD_IN):
+        raise EmbedkitError("the model does not tell how it infers vectors of documents; train anew.")
+    return told
 
 
 def _even_sample(probabilities: np.ndarray) -> np.ndarray:

@@ -30,6 +30,11 @@ _METADATA = "embedkit.state"
 _SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 _BLOCK = 1 << 22  # numbers hashed, or looked at, at a time
 _HUGE = 1e18  # what no training comes near to
+_PARTS_OF_ANOTHER = {
+    "patience", "validation", "validation_share", "validation_layout", "validation_seed", "validation_rows",
+    "include_seen", "retrain",
+}  # fmt: skip
+"""Settings of early stopping, which go unmentioned where there is none on one side."""
 _PER_TOKEN, _PER_SENTENCE = ("ids", "weights", "times"), ("offsets", "sentence_keys")
 
 
@@ -156,6 +161,7 @@ class Checkpoint:
             losses = state["losses"]
             whole = f"{len(losses)} whole epoch{'s' * (len(losses) != 1)}"
             run.say(f"Going on from the state of {told['kept']}, after {whole}.")
+            run.goes_on(len(losses))
         elif self.resume:
             run.say(f"There is no state in {self.folder} yet, so training begins anew.")
         return Keeper(run, self, {**identity, "of": self.of}, state)
@@ -228,15 +234,13 @@ def identity_of(
     """
     parts = {name: getattr(corpus, name) for name in (*_PER_TOKEN, *_PER_SENTENCE)}
     digests = {name: digest([array]) for name, array in parts.items() if array is not None}
-    for name, names in (("tokens", corpus.tokens), ("keys", corpus.keys)):
+    for name, names in (("tokens", corpus.tokens), ("keys", corpus.keys), ("labels", corpus.labels)):
         if names is not None:
             digests |= {name: digest([names.utf8, names.offsets])}
     for name, path in (files or {}).items():
         digests |= digest_of_file(name, path)
-    if options.get("reproducible"):
-        options = {name: value for name, value in options.items() if name != "workers"}  # no bit depends on it
     if run.start is not None:
-        digests |= {"model": digest([run.start.vectors])}
+        digests |= {"model": digest_of_model(run.start)}
         options = {**options, "drift": run.drift}
     return {
         "trainer": trainer,
@@ -268,9 +272,22 @@ def digest(arrays: Iterable[np.ndarray]) -> str:
     """Return a digest of the bytes of arrays, end to end, in little memory: 32 hexadecimal digits."""
     told = hashlib.blake2b(digest_size=16)
     for array in arrays:
-        for start in range(0, len(array), _BLOCK):
-            told.update(array[start : start + _BLOCK].tobytes())
+        flat = array.reshape(-1)
+        for start in range(0, len(flat), _BLOCK):
+            told.update(flat[start : start + _BLOCK].tobytes())
     return told.hexdigest()
+
+
+def digest_of_model(model: Embeddings) -> str:
+    """Return a digest of all that an update begins with: vectors, counts, histories, a trainer's own arrays, config."""
+    history = model.histories
+    parts = [model.vectors, model.context_vectors, model.key_vectors, model.counts]
+    if history is not None:
+        parts += [history.indptr, history.indices, history.weights, history.times]
+    parts += [model.arrays[name] for name in sorted(model.arrays)]
+    config = json.dumps(dict(model.config), sort_keys=True, default=str)
+    told = digest(part for part in parts if part is not None) + config
+    return hashlib.blake2b(told.encode(), digest_size=16).hexdigest()
 
 
 def digest_of_file(name: str, path: Path) -> dict[str, str]:
@@ -304,9 +321,13 @@ def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]
     if before["trainer"] != now["trainer"]:
         yield f"the trainer was {before['trainer']} and is {now['trainer']}"
         return
-    for name in sorted({*before["options"], *now["options"]}):
-        old, new = before["options"].get(name), now["options"].get(name)
-        if old != new:
+    # How many workers there are is a matter of the machine; a trainer whose state depends on it says so by itself.
+    one_sided = before["options"].keys() ^ now["options"].keys()
+    for name in sorted({*before["options"], *now["options"]} - {"workers"}):
+        old, new = (
+            "not given" if some.get(name) is None else some[name] for some in (before["options"], now["options"])
+        )
+        if old != new and not (name in one_sided and name in _PARTS_OF_ANOTHER):
             yield f"--{name.replace('_', '-')} was {old} and is {new}"
     if before["n_tokens"] != now["n_tokens"] or before["vocabulary"] != now["vocabulary"]:
         yield (

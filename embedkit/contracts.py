@@ -200,6 +200,9 @@ class Run:
         """Tell that an epoch is over with that mean loss; False asks the trainer to stop and return."""
         return True
 
+    def goes_on(self, epochs: int) -> None:
+        """Tell that so many whole epochs were learned before, by a training that was interrupted."""
+
     def wants_state(self) -> bool:
         """Tell whether it is time to keep a state; who asks may ask several times a second."""
         return False

@@ -15,6 +15,10 @@ _M_ARENA_MAX = -8  # of glibc's malloc.h
 _FIRST_FILES = "memory.limit_in_bytes", "memory.usage_in_bytes", ("total_active_file", "total_inactive_file")
 _SECOND_FILES = "memory.max", "memory.current", ("active_file", "inactive_file")
 
+_TO_BEGIN = {resource.RLIMIT_DATA: 240 << 20, resource.RLIMIT_AS: 640 << 20}
+"""Bytes that NumPy, SciPy, Arrow, DuckDB and compiled kernels take when they are loaded."""
+_FLAGS = {resource.RLIMIT_DATA: "-d", resource.RLIMIT_AS: "-v"}
+
 
 def available_bytes() -> int | None:
     """Return how many bytes this process can still take: the least of machine, control groups and limits; or None."""
@@ -159,14 +163,37 @@ def of_machine(told: Path = Path("/proc/meminfo")) -> int | None:
 
 def of_process() -> int | None:
     """Return what RLIMIT_DATA and RLIMIT_AS leave."""
+    return min(_left_by_limits().values(), default=None)
+
+
+def check_beginning() -> None:
+    """Refuse to begin to learn where a limit of the process has no room for the libraries that this takes.
+
+    Some of them end the process, or hang, where they get no memory while they are loaded.
+
+    Raises
+    ------
+    EmbedkitError
+        If there is less than what was measured on Linux.
+    """
+    for kind, left in _left_by_limits().items():
+        if left < _TO_BEGIN[kind]:
+            needed = readable(_TO_BEGIN[kind])
+            raise EmbedkitError(
+                f"a limit of this process (ulimit {_FLAGS[kind]}) leaves {readable(left)} of memory, and embedkit "
+                f"needs {needed} to begin with; raise it."
+            )
+
+
+def _left_by_limits() -> dict[int, int]:
+    """Return how many bytes each limit of the process leaves."""
     try:
         used = Path("/proc/self/statm").read_text().split()
     except OSError:
-        return None
+        return {}
     page = resource.getpagesize()
-    left = [
-        limit - int(used[field]) * page
+    return {
+        kind: max(0, limit - int(used[field]) * page)
         for kind, field in ((resource.RLIMIT_DATA, 5), (resource.RLIMIT_AS, 0))
         if (limit := resource.getrlimit(kind)[0]) != resource.RLIM_INFINITY
-    ]
-    return min(left, default=None)
+    }

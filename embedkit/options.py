@@ -172,7 +172,7 @@ class OptionSpec:
         if isinstance(value, bool | str):
             return True
         return (
-            math.isfinite(value)
+            (isinstance(value, int) or math.isfinite(value))
             and (self.minimum is None or value >= self.minimum)
             and (self.maximum is None or value <= self.maximum)
             and (self.above is None or value > self.above)
@@ -194,7 +194,7 @@ def _convert(kind: type, value: Any) -> Any:
         if kind is int:
             return int(value) if isinstance(value, str) else operator.index(value)
         return float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
 
 

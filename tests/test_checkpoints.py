@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ import pytest
 import embedkit
 from embedkit import Checkpoint, EmbedkitError, OptionError
 from embedkit.contracts import Run
+from embedkit.names import Names
 
 RESUMING = {
     "skipgram": {"vector_size": 12, "epochs": 4},
@@ -52,10 +54,13 @@ class Killed(Run):
 class Told(Run):
     def __init__(self):
         super().__init__()
-        self.lines = []
+        self.lines, self.before = [], None
 
     def say(self, message):
         self.lines.append(message)
+
+    def goes_on(self, epochs):
+        self.before = epochs
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +135,25 @@ def test_several_workers_go_on(corpus, tmp_path):
         corpus, "skipgram", checkpoint=Checkpoint(tmp_path, "1epoch", resume=True), run=told, **options
     )
     assert len(emb.losses) == 3
-    assert "after 1 whole epoch." in told.lines[0] or "after 2 whole epochs." in told.lines[0]
+    assert told.before in (1, 2)
+    assert f"after {told.before} whole epoch" in told.lines[0]
+
+
+def test_the_number_of_workers_may_be_said_later(corpus, tmp_path):
+    states, options = Checkpoint(tmp_path, "1epoch", resume=True), {"vector_size": 8, "epochs": 3}
+    with pytest.raises(StoppedError):
+        embedkit.train(corpus, "skipgram", checkpoint=states, run=Killed(3), workers=2, **options)
+    with pytest.raises(EmbedkitError, match="the state is of 2 workers, and there are 1; go on with --workers 2"):
+        embedkit.train(corpus, "skipgram", checkpoint=states, **options)
+    assert len(embedkit.train(corpus, "skipgram", checkpoint=states, workers=2, **options).losses) == 3
+
+
+def test_threads_that_change_no_bit_may_be_others(corpus, tmp_path):
+    states, options = Checkpoint(tmp_path, "1epoch", resume=True), {"vector_size": 8, "epochs": 4}
+    whole = embedkit.train(corpus, "als", workers=2, **options)
+    with pytest.raises(StoppedError):
+        embedkit.train(corpus, "als", checkpoint=states, run=Killed(2), workers=1, **options)
+    assert same(whole, embedkit.train(corpus, "als", checkpoint=states, workers=2, **options))
 
 
 def test_another_training_is_refused_and_what_changed_is_said(corpus, tmp_path):
@@ -150,6 +173,16 @@ def test_changed_data_of_the_same_size_are_refused(tmp_path):
     second = embedkit.Corpus.from_sentences([["a", "b", "c"], ["a", "b", "c"]])
     embedkit.train(first, "skipgram", vector_size=8, epochs=1, checkpoint=Checkpoint(tmp_path, "1epoch"))
     with pytest.raises(EmbedkitError, match=r"the data changed \(ids\)"):
+        embedkit.train(
+            second, "skipgram", vector_size=8, epochs=1, checkpoint=Checkpoint(tmp_path, "1epoch", resume=True)
+        )
+
+
+def test_changed_labels_are_refused(tmp_path):
+    unnamed = embedkit.Corpus.from_sentences([["a", "b", "c"], ["a", "c", "b"]])
+    first, second = (replace(unnamed, labels=Names.from_strings([label, "", ""])) for label in "xy")
+    embedkit.train(first, "skipgram", vector_size=8, epochs=1, checkpoint=Checkpoint(tmp_path, "1epoch"))
+    with pytest.raises(EmbedkitError, match=r"the data changed \(labels\)"):
         embedkit.train(
             second, "skipgram", vector_size=8, epochs=1, checkpoint=Checkpoint(tmp_path, "1epoch", resume=True)
         )

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 import embedkit
-from embedkit import Checkpoint, EarlyStopping, EmbedkitError, Validation
+from embedkit import Checkpoint, EarlyStopping, Embeddings, EmbedkitError, ModelError, Validation
 from embedkit.contracts import Run
-from embedkit.evaluation.kept_best import packed, unpacked
+from embedkit.embeddings.safetensors import CHECKSUM, map_tensors, read_header, write_tensors
+from embedkit.evaluation.kept_best import MODEL, NUMBERS, packed, unpacked
+from embedkit.names import Names
 
 
 class StoppedError(Exception):
@@ -77,8 +79,12 @@ def test_what_goes_on_ends_with_the_same_best_epoch(trainer, corpus, tmp_path):
     [
         (EarlyStopping("ndcg@5", patience=4), "--patience was 3 and is 4"),
         (EarlyStopping("recall@5", patience=3), "--early-stopping was ndcg@5 and is recall@5"),
-        (EarlyStopping("ndcg@5", patience=3, validation=Validation("leave-one-out", seed=7)), "--validation was"),
-        (None, "--early-stopping was ndcg@5 and is None"),
+        (
+            EarlyStopping("ndcg@5", patience=3, validation=Validation("leave-one-out", seed=7)),
+            "--validation was not given and is leave-one-out; --validation-seed was 1 and is 7",
+        ),
+        (EarlyStopping("ndcg@5", patience=3, retrain=True), "--retrain was False and is True"),
+        (None, r"training: --early-stopping was ndcg@5 and is not given\. Call it"),
     ],
 )
 def test_another_early_stopping_is_refused(other, change, corpus, tmp_path):
@@ -111,8 +117,77 @@ def test_a_validation_file_of_other_contents_is_refused(corpus, tmp_path):
 
 
 def test_a_state_within_the_first_epoch_has_no_best_yet(tmp_path):
-    begin, best = unpacked(None, tmp_path)
+    names = Names.from_strings(["a", "b"])
+    begin, best = unpacked(None, tmp_path, names)
     assert best is None
     state = packed(begin, None, tmp_path)
     assert all(np.isfinite(array).all() for array in state.values())  # as a state's arrays are checked to be
-    assert unpacked(state, tmp_path) == (begin, None)
+    assert unpacked(state, tmp_path, names) == (begin, None)
+
+
+@pytest.fixture(scope="module")
+def kept(corpus, tmp_path_factory):
+    """Give the bytes of a state after three epochs, and its file."""
+    folder = tmp_path_factory.mktemp("kept")
+    with pytest.raises(StoppedError):
+        resume(corpus, folder, Killed(3))
+    path = folder / "state.safetensors"
+    return path.read_bytes(), path
+
+
+def resume(corpus, folder, run=None):
+    checkpoint = Checkpoint(folder, every="1epoch", resume=True)
+    stopping = EarlyStopping("ndcg@5", patience=3)
+    return embedkit.train(
+        corpus, "als", early_stopping=stopping, checkpoint=checkpoint, run=run, vector_size=4, epochs=5
+    )
+
+
+def file_of(model, tmp_path):
+    """Return the bytes of a model's file, as a state holds them."""
+    model.save(tmp_path / "m.safetensors")
+    return np.fromfile(tmp_path / "m.safetensors", np.uint8)
+
+
+def changed_best(best, **parts):
+    """Return the best model of a state, parts of it another's."""
+    whole = {name: getattr(best, name) for name in ("counts", "keys", "histories", "query", "arrays")}
+    return Embeddings(parts.pop("tokens", best.tokens), parts.pop("vectors", best.vectors), **{**whole, **parts})
+
+
+DAMAGE = {
+    "no numbers": lambda arrays, best: {NUMBERS: None},
+    "three numbers": lambda arrays, best: {NUMBERS: arrays[NUMBERS][:3]},
+    "numbers of other kind": lambda arrays, best: {NUMBERS: arrays[NUMBERS].astype(np.int64)},
+    "more epochs than losses": lambda arrays, best: {NUMBERS: np.array([1e17, 2, 0.1, 0])},
+    "an epoch before the first": lambda arrays, best: {NUMBERS: np.array([3, -2, 0.1, 0])},
+    "half an epoch": lambda arrays, best: {NUMBERS: np.array([3, 1.5, 0.1, 0])},
+    "no best model": lambda arrays, best: {MODEL: None},
+    "a best model of floats": lambda arrays, best: {MODEL: np.ones(10, np.float32)},
+    "half a best model": lambda arrays, best: {MODEL: arrays[MODEL][:500]},
+    "a best model of other tokens": lambda arrays, best: {MODEL: Embeddings(["zz"], np.ones((1, 4), np.float32))},
+    "a best model of fewer tokens": lambda arrays, best: {MODEL: Embeddings(best.tokens[:9], best.vectors[:9])},
+    "a best model not finite": lambda arrays, best: {MODEL: changed_best(best, vectors=best.vectors * np.inf)},
+    "a best model of other size": lambda arrays, best: {MODEL: Embeddings(best.tokens, best.vectors[:, :2])},
+    "a best model of other queries": lambda arrays, best: {MODEL: changed_best(best, query="mean", arrays={})},
+}
+
+
+@pytest.mark.filterwarnings("ignore:invalid value")
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_early_stopping_is_refused(damage, kept, corpus, tmp_path):
+    whole, path = kept
+    path.write_bytes(whole)
+    header = read_header(path)
+    arrays = {name: np.array(array) for name, array in map_tensors(path, header).items()}
+    (tmp_path / "best.safetensors").write_bytes(arrays[MODEL].tobytes())
+    changes = DAMAGE[damage](arrays, embedkit.load(tmp_path / "best.safetensors"))
+    changes = {name: file_of(to, tmp_path) if isinstance(to, Embeddings) else to for name, to in changes.items()}
+    with path.open("wb") as file:
+        kept_arrays = {name: array for name, array in {**arrays, **changes}.items() if array is not None}
+        write_tensors(file, kept_arrays, {name: text for name, text in header.metadata.items() if name != CHECKSUM})
+    with pytest.raises(ModelError, match=r"^the state is damaged: [^\n]* Remove it to begin anew\.$") as refused:
+        resume(corpus, path.parent)
+    assert str(tmp_path.parent) not in str(refused.value)
+    path.write_bytes(whole)
+    assert resume(corpus, path.parent).config["early_stopping"]["epochs"] >= 3

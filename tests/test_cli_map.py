@@ -148,7 +148,15 @@ def test_evaluations_are_drawn_by_k_and_by_popularity(run, results, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[1]", '{"systems": [{"name": "x"}]}', '{"systems": [{"name": "x", "measures": 3}]}']
+    "text",
+    [
+        "",
+        "[1]",
+        '{"systems": [{"name": "x"}]}',
+        '{"systems": [{"name": "x", "measures": 3}]}',
+        '{"systems": ' + "[" * 5000 + "]" * 5000 + "}",
+    ],
+    ids=str.__len__,
 )
 def test_a_file_without_results_is_told(run, tmp_path, text):
     (tmp_path / "bad.json").write_text(text)
@@ -163,6 +171,7 @@ def test_a_file_without_results_is_told(run, tmp_path, text):
         ("k", {"measures": {"ndcg@ten": {"value": 1}}}),
         ("k", {"measures": {"ndcg@5": {"value": "much"}}}),
         ("k", {"measures": {"ndcg@5": 3}}),
+        ("k", {"measures": {"ndcg@5": {"value": 10**400}}}),
         ("popularity", {"measures": {}, "by_popularity": {"ten": []}}),
         ("popularity", {"measures": {}, "by_popularity": {"5": [{"least": 1}]}}),
         ("popularity", {"measures": {}, "by_popularity": [1, "x"]}),

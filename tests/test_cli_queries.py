@@ -285,6 +285,14 @@ def test_info_shows_what_a_model_is(run):
     assert told["bytes"] == Path("embedkit.safetensors").stat().st_size
 
 
+def test_info_of_a_config_that_is_nested_deeply(run):
+    options: list = [1]
+    for _ in range(700):
+        options = [options]
+    embedkit.load("embedkit.safetensors").with_config(options=options).save("deep.safetensors")
+    assert "options:     ...\n" in answered(run("info", "--model", "deep.safetensors"))
+
+
 def test_info_verifies(run):
     result = run("info", "--verify")
     assert result.exit_code == 0

@@ -123,9 +123,50 @@ def test_imported_vectors_are_refused(run):
 
 def test_a_model_that_somebody_changed_meanwhile_is_not_replaced(trained):
     model = embedkit.load(MODEL)
-    place = Place(MODEL, "the checksum of another file", MODEL)
+    place = Place(MODEL, MODEL)
+    place.look()
+    assert trained("train", "--source", "sessions", "--input", "second.csv", "--trainer", "als").exit_code == 0
     with pytest.raises(ModelError, match="was changed by somebody else meanwhile"):
         place.save(model)
+
+
+def test_a_model_that_was_overwritten_meanwhile_is_not_what_another_file_is_made_of(trained):
+    whole = MODEL.read_bytes()
+    place = Place(MODEL, Path("other.safetensors"))
+    place.look()
+    grown = embedkit.load(MODEL)
+    assert trained("train", "--source", "sessions", "--input", "second.csv", "--trainer", "als").exit_code == 0
+    place.save(grown)  # the model that it was made of is whole: another took its name
+    place.look()
+    MODEL.write_bytes(whole)
+    with pytest.raises(ModelError, match="was changed by somebody else meanwhile"):
+        place.save(grown)
+
+
+def test_two_updates_of_a_model_at_once_are_refused(trained):
+    with Place(MODEL, MODEL).held():
+        said = refused(update(trained, "--input", "second.csv"), 1)
+        assert "another update of embedkit.safetensors is running: wait for its end" in said
+        elsewhere = update(trained, "--input", "second.csv", "--output", "other.safetensors")
+        assert elsewhere.exit_code == 0, elsewhere.stderr
+    assert update(trained, "--input", "second.csv").exit_code == 0
+
+
+def test_a_damaged_model_gets_no_new_checksum(trained):
+    raw = bytearray(MODEL.read_bytes())
+    place = raw.find(embedkit.load(MODEL).vectors.tobytes())
+    raw[place] ^= 1
+    MODEL.write_bytes(raw)
+    for result in (
+        update(trained, "--input", "second.csv"),
+        update(trained, "--input", "second.csv", "--output", "other.safetensors"),
+        trained("extend", "--content", str(MODEL), "--output", "other.safetensors"),
+    ):
+        assert "embedkit.safetensors is damaged: its checksum" in refused(result, 1)
+    with pytest.raises(ModelError, match="is damaged"):
+        embedkit.update(MODEL, "sessions", input="second.csv")
+    assert MODEL.read_bytes() == raw
+    assert not Path("other.safetensors").exists()
 
 
 def test_an_index_is_said_to_be_of_the_model_before(trained):

@@ -104,6 +104,11 @@ def test_arrays_that_lie_otherwise_in_memory_are_written_right(tmp_path):
     assert np.array_equal(load_file(tmp_path / "m")["arrays.x"], vectors[::2])
 
 
+def test_a_config_with_half_a_character_is_kept(tmp_path):
+    make(config={"name": "\ud800 é"}).save(tmp_path / "m")
+    assert load(tmp_path / "m").config["name"] == "\ud800 é"
+
+
 def test_info_and_verify(path):
     told = verify(path)
     assert told == info(path)
@@ -155,6 +160,8 @@ def refused(path, message):
 def test_files_that_are_none(tmp_path):
     refused(tmp_path / "missing", "there is no model")
     refused(tmp_path, "is a folder")
+    os.mkfifo(tmp_path / "pipe")
+    refused(tmp_path / "pipe", "is no regular file")
     empty = tmp_path / "empty"
     empty.touch()
     refused(empty, "is empty")
@@ -315,6 +322,15 @@ def test_verify_finds_numbers_that_are_not_finite_and_names_that_stand_twice(tmp
     vectors[3, 1] = np.inf
     make(key_vectors=vectors[2:]).save(path)
     with pytest.raises(ModelError, match="not finite \\(row 1 of key_vectors\\)"):
+        verify(path)
+    make(arrays={"prior": vectors[3]}).save(path)
+    with pytest.raises(ModelError, match=r"not finite \(row 1 of arrays\.prior\)"):
+        verify(path)
+    make(context_vectors=np.full((5, 3), -1e20, np.float32)).save(path)
+    with pytest.raises(ModelError, match=r"huge or not finite \(row 0 of context_vectors\)"):
+        verify(path)
+    make(counts=np.array([3, 2, 1, 1, -5])).save(path)
+    with pytest.raises(ModelError, match="counts below 0"):
         verify(path)
     from embedkit.names import Names
 

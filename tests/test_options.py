@@ -95,6 +95,8 @@ def test_an_object_is_handed_on_as_it_is():
         ("window", "sentense", "or 'sentence'; got 'sentense'. Did you mean 'sentence'?"),
         ("alpha", 0, "must be a number above 0 and of at most 1; got 0."),
         ("alpha", 1.5, "got 1.5"),
+        pytest.param("rounds", 10**400, "of at most 1,000,000", id="a whole number beyond all floats"),
+        pytest.param("alpha", -(10**400), "must be a number", id="a number beyond all floats"),
         ("alpha", math.nan, "got nan"),
         ("alpha", "nan", "got 'nan'"),
         ("alpha", math.inf, "got inf"),

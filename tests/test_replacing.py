@@ -139,3 +139,40 @@ def test_two_trainings_into_one_folder(tmp_path):
         with pytest.raises(EmbedkitError, match="is in use by another training"), checkpoint.held():
             pass
     checkpoint.prepare()
+
+
+def test_a_file_that_was_replaced_before_it_was_locked_is_not_held(tmp_path, monkeypatch):
+    path = tmp_path / "model"
+    path.write_bytes(b"old")
+    lock = fcntl.flock
+
+    def slow(descriptor, how):
+        with replacing(path) as file:
+            file.write(b"new")
+        lock(descriptor, how)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(fcntl, "flock", lambda d, how: (patched.undo(), slow(d, how))[1])
+        with locked(path) as free:
+            assert not free
+    with locked(path) as free:
+        assert free
+    with locked(path) as free, locked(path) as other:
+        assert free
+        assert not other
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o444])
+def test_the_new_file_is_as_private_as_the_old_one(tmp_path, mode):
+    path = tmp_path / "model"
+    path.write_bytes(b"old")
+    path.chmod(mode)
+    if os.geteuid() == 0:
+        os.chown(path, 65534, 65534)
+    before = path.stat()
+    with replacing(path) as file:
+        assert os.fstat(file.fileno()).st_mode == before.st_mode  # before there is anything in it
+        file.write(b"new")
+    after = path.stat()
+    assert path.read_bytes() == b"new"
+    assert (after.st_mode, after.st_uid, after.st_gid) == (before.st_mode, before.st_uid, before.st_gid)

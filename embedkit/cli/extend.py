@@ -42,7 +42,7 @@ def extend(
     predicts vectors for the items that it has not.
     """
     from embedkit.cli.report import Timer, size
-    from embedkit.embeddings import check_writable
+    from embedkit.embeddings import check_writable, verify
     from embedkit.embeddings.importing import import_vectors
     from embedkit.extending import extend as extend_model
 
@@ -54,6 +54,7 @@ def extend(
         if read is not None and read.exists() and output.exists() and read.samefile(output):
             raise ModelError(f"{output} is what is read; name another --output.")
     embeddings = open_model(model)
+    verify(model)  # what is made of it gets a checksum of its own
     extended = extend_model(embeddings, import_vectors(content, say=say, **request), length=length, seed=seed)
     extended.save(output)
     _tell(extended)

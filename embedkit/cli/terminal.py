@@ -88,6 +88,10 @@ class TerminalRun(Run):
         self.snapshot = snapshot
         return True
 
+    def goes_on(self, epochs: int) -> None:
+        """Count the epochs of before too."""
+        self.epochs_done = epochs
+
     def _phase(self, learning: bool, unit: str) -> str:
         if not learning:
             return _PHASES.get(unit.partition(" ")[2], self.phase)

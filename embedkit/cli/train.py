@@ -160,10 +160,11 @@ def train(ctx: click.Context, /, source: str, trainer: str | None, output: Path,
     """
     from embedkit.cli.terminal import TerminalRun
     from embedkit.embeddings import check_writable
-    from embedkit.memory import one_heap
+    from embedkit.memory import check_beginning, one_heap
     from embedkit.training import check_divides, make_plan
 
     one_heap()
+    check_beginning()
     plan = make_plan(source, trainer, given_values(spec_flags(ctx), params), registry(ctx).plugins())
     stopping = stopping_of(params, getattr(plan.trainer_options, "seed", None))
     if stopping is not None:
@@ -209,23 +210,30 @@ def _run_plan(
     except KeyboardInterrupt as interrupt:
         with _deaf_to_interrupts():
             goes_on = "; --resume goes on" if checkpoint is not None and checkpoint.path.exists() else ""
-            raise Interrupted(_save_partial(run, output) + goes_on) from interrupt
+            raise Interrupted(f"{_save_partial(run, output)}{goes_on}.") from interrupt
     run.close()
+    if (partial := _partial(output)).exists():
+        run.say(f"{partial} is what an interrupted training had learned; remove it when you need it no more.")
     tell_result(run.say, embeddings, output, timer.lap())
 
 
 def _save_partial(run: TerminalRun, output: Path) -> str:
-    """Save what was learned before Ctrl-C beside `output`; return what to tell about it."""
+    """Save what was learned before Ctrl-C beside `output`; return what to tell about it, without the full stop."""
     from embedkit.cli.report import plural
 
     untouched = f"; {output} is as it was" if output.exists() else ""
     if run.snapshot is None:
-        return f"interrupted before anything was learned: nothing is saved{untouched}."
-    partial = output.with_name(output.name + ".partial")
+        return f"interrupted before anything was learned: nothing is saved{untouched}"
+    partial = _partial(output)
     run.close()
     run.snapshot().save(partial)
     epochs = f" ({plural(run.epochs_done, 'epoch')} complete)" if run.epochs_done else ""
-    return f"interrupted: what was learned so far{epochs} is saved as {partial}{untouched}."
+    return f"interrupted: what was learned so far{epochs} is saved as {partial}{untouched}"
+
+
+def _partial(output: Path) -> Path:
+    """Return where what was learned before Ctrl-C is saved."""
+    return output.with_name(output.name + ".partial")
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -100,19 +101,27 @@ def update(
     New tokens and keys join, counts and histories go on, and the model's own trainer goes on from its vectors. When all
     is done, the model is replaced.
     """
-    from embedkit.cli.terminal import TerminalRun
-    from embedkit.embeddings import check_writable, info
-    from embedkit.growing.notes import clear_left
-    from embedkit.growing.updating import FREE, plan_growth, plan_reading
-    from embedkit.memory import one_heap
+    from embedkit.memory import check_beginning, one_heap
 
     one_heap()
+    check_beginning()
+    place = Place(model, output or model)
+    with place.held():
+        _update(ctx, place, source, drift, again, params)
+
+
+def _update(ctx: click.Context, place: Place, source: str, drift: float, again: bool, params: dict[str, Any]) -> None:
+    """Check everything that can be checked before the reading, then read, learn and save."""
+    from embedkit.cli.terminal import TerminalRun
+    from embedkit.embeddings import check_writable
+    from embedkit.growing.notes import clear_left
+    from embedkit.growing.updating import FREE, plan_growth, plan_reading
+
     plugins = registry(ctx).plugins()
     given = given_values(spec_flags(ctx), params)
-    output = output or model
-    checksum = info(model).checksum
+    place.look()
     free = {name: value for name, value in given.items() if name in FREE}
-    growth = plan_growth(open_model(model), free, drift, plugins, again=again)
+    growth = plan_growth(open_model(place.model), free, drift, plugins, again=again)
     new, corpus_options = plan_reading(growth, source, given, plugins)
     checkpoint = checkpoint_of(params)
     work_dir = Path(corpus_options.work_dir) if corpus_options.work_dir else None
@@ -121,18 +130,42 @@ def update(
         checkpoint.check(growth.trainer)
         clear_left(checkpoint, growth.model, run)
         checkpoint.prepare()
-    check_writable(output)
-    refuse_to_replace_other(output)
+    check_writable(place.output)
+    refuse_to_replace_other(place.output)
     with run:
-        _run(growth, new, corpus_options, run, checkpoint, Place(model, checksum, output))
+        _run(growth, new, corpus_options, run, checkpoint, place)
 
 
 class Place:
     """The model that is read, and where the grown one is written."""
 
-    def __init__(self, model: Path, checksum: str, output: Path) -> None:
+    def __init__(self, model: Path, output: Path) -> None:
         self.model, self.output = model, output
-        self._checksum = checksum
+        self._checksum, self._number = "", -1
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other updates away from a model that is to be replaced, as one of the two would be lost."""
+        from embedkit.embeddings.replacing import locked
+
+        if not (self.model.is_file() and self.in_place):
+            yield
+            return
+        with locked(self.model) as free:
+            if not free:
+                raise ModelError(f"another update of {self.model} is running: wait for its end, and call this again.")
+            yield
+
+    def look(self) -> None:
+        """Check that the model is whole, as what is made of it gets a checksum of its own."""
+        from embedkit.embeddings import verify
+
+        self._number = self.model.stat().st_ino
+        self._checksum = verify(self.model).checksum
+
+    def _is_same_file(self) -> bool:
+        """Tell whether the file is the one that was looked at, not another in its place: the old one is whole then."""
+        return self.model.exists() and self.model.stat().st_ino == self._number
 
     @property
     def in_place(self) -> bool:
@@ -143,7 +176,7 @@ class Place:
         """Write the grown model, unless somebody has changed the model that it would replace."""
         from embedkit.embeddings import info
 
-        if self.in_place and info(self.model).checksum != self._checksum:
+        if (self.in_place or self._is_same_file()) and info(self.model).checksum != self._checksum:
             raise ModelError(f"{self.model} was changed by somebody else meanwhile; it stays so. Update it again.")
         grown.save(self.output)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import codecs
 import json
+import math
 import os
+import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -35,6 +37,8 @@ from embedkit.names import Names
 FORMAT_VERSION = 1
 
 _METADATA = "embedkit"
+_HUGE = 1e15  # what no vector comes near to, and whose square float32 can still hold
+_HALVES = re.compile("[\ud800-\udfff]")
 _TYPES = {"vectors": "f4", "context_vectors": "f4", "key_vectors": "f4", "counts": "i8"}
 _HISTORY_TYPES = {"indptr": "i8", "indices": "i4", "weights": "f4", "times": "i8"}
 _GROUPS = {*_TYPES, "tokens", "labels", "keys", "histories", "arrays"}
@@ -85,7 +89,9 @@ def _describe(embeddings: Embeddings) -> str:
         "losses": embeddings.losses,
         "config": dict(embeddings.config),
     }
-    return json.dumps(described, ensure_ascii=False)
+    text = json.dumps(described, ensure_ascii=False)
+    # Halves of characters, which a config may have from elsewhere, have no bytes but those of their escapes.
+    return text if text.isascii() or not _HALVES.search(text) else json.dumps(described)
 
 
 def _tensors(embeddings: Embeddings) -> dict[str, np.ndarray]:
@@ -265,19 +271,23 @@ def verify(path: str | os.PathLike[str]) -> FileInfo:
         twice = None if names is None else names.first_duplicate()
         if twice is not None:
             raise ModelError(f"{path} is damaged: the {what} {twice!r} stands twice. Train it again.")
-    for name in ("vectors", "context_vectors", "key_vectors"):
-        array = getattr(embeddings, name)
-        rows = -1 if array is None else _first_not_finite(array)
-        if rows >= 0:
-            raise ModelError(f"{path} holds numbers that are not finite (row {rows} of {name}). Train it again.")
+    for name, array in _tensors(embeddings).items():
+        bound = _HUGE if name in _TYPES else np.inf
+        row = _first_beyond(array, bound) if array.dtype.kind == "f" and array.ndim else -1
+        if row >= 0:
+            raise ModelError(f"{path} holds numbers that are huge or not finite (row {row} of {name}). Train it again.")
+    if embeddings.counts is not None and len(embeddings.counts) and embeddings.counts.min() < 0:
+        raise ModelError(f"{path} is damaged: it has counts below 0. Train it again.")
     return told
 
 
-def _first_not_finite(array: np.ndarray) -> int:
-    """Return the first row that holds NaN or an infinite number, or -1."""
-    height = max(1, BLOCK // (4 * array.shape[1]))
-    for start in range(0, len(array), height):
-        finite = np.isfinite(array[start : start + height]).all(axis=1)
-        if not finite.all():
-            return start + int(np.argmin(finite))
+def _first_beyond(array: np.ndarray, bound: float) -> int:
+    """Return the first row that holds NaN or a number as far from 0 as `bound`, or -1."""
+    width = math.prod(array.shape[1:])
+    rows = array.reshape(len(array), width)
+    height = max(1, BLOCK // (4 * max(1, width)))
+    for start in range(0, len(rows), height):
+        within = (np.abs(rows[start : start + height]) < bound).all(axis=1)
+        if not within.all():
+            return start + int(np.argmin(within))
     return -1

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from embedkit.errors import ModelError
+from embedkit.locks import lock
 
 try:
     import fcntl
@@ -20,14 +21,14 @@ except ImportError:  # where there are no such locks, as on Windows, an open fil
     fcntl = None  # type: ignore[assignment]
 
 _TRIES = 20
-_UNLOCKED = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)
 
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """Open a file that takes the place of `path` when the block ends without an error, and is removed else.
 
-    The file and its folder are synced to the disk, so that a power cut leaves the old file or the new one. It is locked
+    The file and its folder are synced to the disk, so that a power cut leaves the old file or the new one. It belongs
+    to whom the old one belongs to, as far as the system lets it, and whoever may read that may read this. It is locked
     while it is written; what a killed process left half-written for the same `path` holds no lock, and is removed.
 
     Raises
@@ -42,6 +43,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         try:
             file, beside = _open_beside(target)
             with file:
+                _as_private_as(target, file)
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
@@ -80,30 +82,27 @@ def check_writable(path: str | os.PathLike[str]) -> None:
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[bool]:
-    """Hold a lock on a folder for as long as the block lasts; False where another process, or thread, has it.
+def locked(path: Path) -> Iterator[bool]:
+    """Hold a lock on a folder or a file for as long as the block lasts; False where another process, or thread, has it.
 
-    Where the file system has no locks, it counts as held. A process that is killed holds none.
+    It is also False where the file was replaced, or removed, just before it was locked. Where the file system has no
+    locks, it counts as held. A process that is killed holds none.
     """
     if fcntl is None:
         yield True
         return
-    descriptor = os.open(folder, os.O_RDONLY)
+    descriptor = os.open(path, os.O_RDONLY)
     try:
-        yield _lock(descriptor) is not False
+        yield lock(descriptor) is not False and _is_still_there(descriptor, path)
     finally:
         os.close(descriptor)
 
 
-def _lock(descriptor: int) -> bool | None:
-    """Try to lock an open file; None where the file system has no locks."""
-    if fcntl is None:
-        return None
+def _is_still_there(descriptor: int, path: Path) -> bool:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        return False if error.errno in _UNLOCKED else None
-    return True
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+    except OSError:
+        return False
 
 
 def _open_beside(target: Path) -> tuple[BinaryIO, Path]:
@@ -112,7 +111,7 @@ def _open_beside(target: Path) -> tuple[BinaryIO, Path]:
         beside = target.parent / f"{_mark(target)}{secrets.token_hex(6)}.tmp"
         file = open(beside, "xb")  # noqa: SIM115 - the caller closes it
         try:
-            taken = _lock(file.fileno()) is False
+            taken = lock(file.fileno()) is False
             if fcntl is None or (os.fstat(file.fileno()).st_nlink and not (taken and tries_left)):
                 return file, beside
         except BaseException:
@@ -122,6 +121,24 @@ def _open_beside(target: Path) -> tuple[BinaryIO, Path]:
         file.close()  # someone took it for left, between its beginning and its lock, and has removed it or is about to
         beside.unlink(missing_ok=True)
     raise OSError(errno.EBUSY, "others remove what is being written")
+
+
+def _as_private_as(target: Path, file: BinaryIO) -> None:
+    """Give a new file, while it is empty, the owner, the group and the permissions of the one that it replaces."""
+    if os.name != "posix" or not target.exists():
+        return
+    before, now = target.stat(), os.fstat(file.fileno())
+    mode = stat.S_IMODE(before.st_mode) & 0o777
+    if (before.st_uid, before.st_gid) != (now.st_uid, now.st_gid):
+        try:
+            os.fchown(file.fileno(), before.st_uid, before.st_gid)
+        except OSError:  # only a superuser can give a file away; its group may be one of ours
+            try:
+                os.fchown(file.fileno(), -1, before.st_gid)
+            except OSError:
+                mode &= 0o707  # what a group could read is not for another one
+    with contextlib.suppress(OSError):  # where the file system has no permissions
+        os.fchmod(file.fileno(), mode)
 
 
 def _mark(target: Path) -> str:
@@ -143,7 +160,7 @@ def _remove_unlocked(path: Path) -> None:
         return
     descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
-        if stat.S_ISREG(os.fstat(descriptor).st_mode) and _lock(descriptor):
+        if stat.S_ISREG(os.fstat(descriptor).st_mode) and lock(descriptor):
             path.unlink()
     finally:
         os.close(descriptor)

@@ -13,7 +13,7 @@ import numpy as np
 
 from embedkit.contracts import Run, Source, Trainer
 from embedkit.corpus import Corpus
-from embedkit.embeddings import Embeddings, load
+from embedkit.embeddings import Embeddings, load, verify
 from embedkit.errors import EmbedkitError, OptionError, SourceError
 from embedkit.growing.joining import join
 from embedkit.growing.notes import Notes, clear_left, mark_of
@@ -141,6 +141,7 @@ def update(
     >>> emb = embedkit.update("embedkit.safetensors", "sessions", input="monday.csv")
     """
     if not isinstance(model, Embeddings):
+        verify(model)  # what is made of it gets a checksum of its own
         model = load(model, index=False)
     plugins = plugins or load_plugins()
     free = {name: value for name, value in options.items() if name in FREE}

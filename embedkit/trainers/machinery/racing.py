@@ -218,7 +218,10 @@ class Race:
         """Go on from a state; return whether it is from within an epoch."""
         before = sum(name.endswith(".sums") for name in state)
         if before != len(self.workers):
-            raise EmbedkitError(f"the state is of {before} workers; go on with --workers {before}.")
+            workers = f"{before} worker{'s' * (before != 1)}"
+            raise EmbedkitError(
+                f"the state is of {workers}, and there are {len(self.workers)}; go on with --workers {before}."
+            )
         losses[:] = losses_of(state, epochs)
         self._begin(len(losses))
         midway = np.zeros(1, np.bool_)

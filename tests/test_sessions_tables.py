@@ -398,3 +398,24 @@ def test_stray_quotes_can_be_taken_as_they_are(write):
 def test_names_of_columns_need_no_care(write):
     path = write("a.jsonl", '{"it\'s": "ann", "an \\"item\\"": "tea"}\n')
     assert tokens(path, user_column="it's", item_column='an "item"') == [("ann", ["tea"])]
+
+
+@pytest.mark.parametrize("again", [1, 400])
+@pytest.mark.parametrize("timed", [True, False])
+def test_files_put_together_with_their_headers_are_read_without_them(tmp_path, again, timed):
+    path, when = tmp_path / "days.csv", ",2026-01-0{}" if timed else ""
+    day = "".join(f"u{n},i{n % 7}{when.format(1 + n % 9)}\n" for n in range(again))
+    path.write_text(2 * (f"user,item{',time' * timed}\n{day}"))
+    corpus = embedkit.read("sessions", input=path)
+    assert corpus.n_tokens == 2 * again
+    assert "user" not in corpus.keys
+    assert "item" not in corpus.tokens
+    assert corpus.dropped == {"lines that repeat the header": 1}
+    assert (corpus.times is not None) == timed
+
+
+def test_dates_among_unix_times_are_told(tmp_path):
+    (tmp_path / "mixed.csv").write_text("user,item,time\na,x,1400000000\na,y,2019-01-01\na,z,1500000000\n")
+    sessions = Sessions(Sessions.Options(input=str(tmp_path / "mixed.csv")))
+    list(sessions.batches())
+    assert "times are Unix seconds; written as dates: 1" in sessions.notes

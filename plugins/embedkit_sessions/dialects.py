@@ -75,7 +75,7 @@ def sniff(
     if header is None:
         header = named or _looks_like_header(rows)
     columns = [c.strip() for c in rows[0]] if header else [f"column {i + 1}" for i in range(len(rows[0]))]
-    return Dialect(delimiter, header, quoting, columns, rows[1:] if header else rows)
+    return Dialect(delimiter, header, quoting, columns, [row for row in rows if row != rows[0]] if header else rows)
 
 
 def _whole_lines(head: str) -> list[str]:
@@ -112,7 +112,10 @@ def _rows(lines: list[str], delimiter: str, quoting: bool) -> Iterator[list[str]
 
 def _looks_like_header(rows: list[list[str]]) -> bool:
     """Tell whether the first row names columns: known names, or text above columns of numbers or times."""
-    first, below = rows[0], [[row[i] for row in rows[1:] if len(row) > i] for i in range(len(rows[0]))]
+    first, others = rows[0], rows[1:]
+    if sum(map(is_known, first)) > 1:  # files that were put together repeat their header
+        others = [row for row in others if row != first]
+    below = [[row[i] for row in others if len(row) > i] for i in range(len(first))]
     if any(is_value(cell) for cell in first):
         return False
     # A name of a column stands there once; an item called 'book' may come again.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from embedkit import SourceError
 from embedkit_sessions import dialects, tables, values
@@ -91,14 +92,18 @@ class Reader:
         bad = tables.rejected(connection)
         if bad:
             self.dropped["unreadable rows"] += bad
+        dates = self.units.pop(values.DATES, 0)
+        besides = f"; written as dates: {dates:,}" if dates else ""
         if len(self.units) > 1:
             counts = ", ".join(f"{n:,} as {unit}" for unit, n in self.units.most_common())
-            self.notes.append(f"times of several units, each told by its size: {counts}")
+            self.notes.append(f"times of several units, each told by its size: {counts}{besides}")
         elif self.units:
-            self.notes.append(f"times are Unix {next(iter(self.units))}")
+            self.notes.append(f"times are Unix {next(iter(self.units))}{besides}")
 
     def _read_table(self, connection: duckdb.DuckDBPyConnection, table: tables.Table) -> None:
         choice = choose_columns(table, self.options)
+        is_text = table.header and table.dialect is not None
+        names = [table.columns[choice.positions[role]] for role in ("user", "item")] if is_text else []
         table = table.only(position for role, position in choice.positions.items() if role != "label")
         roles = set(choice.positions) & {"time", "weight"}
         if self._roles not in (None, roles):
@@ -120,7 +125,7 @@ class Reader:
         try:
             with closing(tables.stream(connection, table, self._expressions(table, choice))) as batches:
                 for batch in batches:
-                    self._append(batch, choice)
+                    self._append(batch, choice, names)
                     first += len(batch)
         except _BadRowError as bad:  # behind the stream, as a connection answers one query at a time
             place = choice.positions[bad.role]
@@ -137,11 +142,13 @@ class Reader:
             expressions["cancelled"] = values.cancelled_sql(table, positions["invoice"])
         return expressions
 
-    def _append(self, batch: pa.RecordBatch, choice: Choice) -> None:
-        """Turn a batch's ids into numbers and spill the rows that are good."""
+    def _append(self, batch: pa.RecordBatch, choice: Choice, names: list[str]) -> None:
+        """Turn a batch's ids into numbers and spill the rows that are good; `names` are those in a header, if any."""
         items = self._beside.submit(self.items.encode, batch.column(1))
         block = Block(self.users.encode(batch.column(0)), items.result())
         left = np.ones(len(batch), bool)
+        if names:
+            self._drop(left, _equals(batch, names), "lines that repeat the header")
         if "cancelled" in batch.schema.names:
             cancelled = batch.column(batch.schema.names.index("cancelled")).to_numpy(zero_copy_only=False)
             self._drop(left, cancelled, "cancelled invoices")
@@ -175,6 +182,16 @@ class Reader:
         if self.options.bad_rows == "refuse" and bad.any():
             raise _BadRowError(role, int(np.argmax(bad)))
         self._drop(left, bad, f"rows with an unreadable {role}")
+
+
+def _equals(batch: pa.RecordBatch, names: list[str]) -> np.ndarray:
+    """Tell which rows have these texts in the first columns, as where files were put together with their headers."""
+    same = np.ones(len(batch), bool)
+    for column, name in zip(batch.columns, names, strict=False):
+        if not same.any():
+            break
+        same &= pc.equal(column, name).fill_null(False).to_numpy(zero_copy_only=False)
+    return same
 
 
 class _BadRowError(Exception):

@@ -13,6 +13,7 @@ from embedkit_sessions.tables import Table, is_nested, literal
 
 BAD_TIME = -(2**63) + 1
 MISSING_TIME = -(2**63)
+DATES = "dates"
 _UNITS = {
     "us": 1,
     "ms": 10**3,
@@ -102,7 +103,7 @@ def times(batch: pa.RecordBatch, units: Counter[str]) -> np.ndarray:
     """Return times in microseconds since 1970 (UTC), int64, `MISSING_TIME` and `BAD_TIME` where there are none.
 
     A number is seconds, milliseconds, microseconds or nanoseconds by its size: below 1e11, 1e14, 1e17, or above.
-    `units` counts how many were taken for what.
+    `units` counts how many were taken for what; `DATES` are what is no number.
     """
     result = np.full(len(batch), MISSING_TIME)
     names = batch.schema.names
@@ -110,6 +111,7 @@ def times(batch: pa.RecordBatch, units: Counter[str]) -> np.ndarray:
         stamps = batch.column(names.index("stamp"))
         given = stamps.is_valid().to_numpy(zero_copy_only=False)
         np.copyto(result, stamps.fill_null(0).to_numpy(zero_copy_only=False), where=given)
+        units[DATES] += int(np.count_nonzero(given & (result != BAD_TIME)))
     if "number" in names:
         numbers = batch.column(names.index("number")).fill_null(np.nan).to_numpy(zero_copy_only=False)
         bad = np.abs(numbers) > 9.2e21

@@ -49,6 +49,11 @@ TRAININGS: dict[str, tuple[str, dict[str, int], dict[str, Any]]] = {
     "contrastive, from spectral": (
         "contrastive", FEW | {"tokens": 200_000}, {"vector_size": 200, "epochs": 1, "start": "spectral"},
     ),
+    "skipgram, two partitions": ("skipgram", FEW, {"vector_size": 200, "epochs": 1, "partitions": 2}),
+    "skipgram, six partitions": ("skipgram", FEW, {"vector_size": 200, "epochs": 1, "partitions": 6}),
+    "als, two partitions": ("als", FEW | {"tokens": 200_000}, {"vector_size": 200, "epochs": 1, "partitions": 2}),
+    "als, six partitions": ("als", FEW, {"vector_size": 200, "epochs": 1, "partitions": 6}),
+    "spectral, two partitions": ("spectral", FEW, {"vector_size": 300, "partitions": 2}),
     "contrastive, interactions": ("contrastive", INTERACTIONS, {"vector_size": 16, "epochs": 1}),
 }  # fmt: skip
 MODELS: dict[str, tuple[str, int, int]] = {  # what is made of it, tokens, vector_size
@@ -104,7 +109,7 @@ def child(name: str, scale: float) -> None:
     checks.clear()
     before, peak = anonymous(), [0]
     watching = threading.Event()
-    watcher = threading.Thread(target=_watch, args=(peak, watching))
+    watcher = threading.Thread(target=_watch, args=(peak, watching), daemon=True)
     watcher.start()
     work()
     watching.set()
@@ -116,18 +121,30 @@ def child(name: str, scale: float) -> None:
 def _training(name: str, scale: float) -> Callable[[], Any]:
     import embedkit
     from embedkit.corpus import Corpus
+    from embedkit.engines.local import LocalEngine
 
     trainer, shape, options = TRAININGS[name]
-    shape = {key: int(value * scale) if key != "length" else value for key, value in shape.items()}
+    options = dict(options)
+    shape_of_all = {key: int(value * scale) if key != "length" else value for key, value in shape.items()}
 
     class Drawn(embedkit.Source):
         """Drawn clicks."""
 
         name = "drawn"
+        shape = shape_of_all
 
         def batches(self) -> Any:
-            return Clicks(**shape).batches()
+            return Clicks(**self.shape).batches()
 
+        def divided(self, n: int) -> list[embedkit.Source]:
+            parts = [Drawn(None) for _ in range(n)]
+            for part in parts:
+                part.shape = self.shape | {"sentences": self.shape["sentences"] // n}
+            return list(parts)
+
+    if n_parts := options.pop("partitions", None):
+        engine = LocalEngine(2, partitions=n_parts)
+        return lambda: embedkit.train(Drawn, trainer, engine=engine, **options)
     corpus = Corpus.from_source(Drawn(None))
     return lambda: embedkit.train(corpus, trainer, **options)
 

@@ -199,6 +199,21 @@ except embedkit.EmbedkitError as error:
             "(12 << 20)",
             "joining histories of 800,000 interactions would need",
         ),
+        *(
+            (
+                "def of(n, key): return [Sentence([f'a{i % 9}' for i in range(n)], key)]\n"
+                "c = Corpus.from_sentences([s for k in range(8) for s in of(50_000, f'k{k}')])\n"
+                "d = Corpus.from_sentences([s for k in range(8) for s in of(2, f'k{k}') * 2])\n"
+                f"e = embedkit.train(c, '{trainer}', vector_size=2, epochs=1)",
+                "embedkit.update(e, d)",
+                "(62 << 20)",
+                said,
+            )
+            for trainer, said in (
+                ("als", "rows × 2 from 400,032 interactions would need"),
+                ("contrastive", "learning vectors of 9 tokens × 2"),
+            )
+        ),
         pytest.param(
             "e = embedkit.Embeddings(map(str, range(2000)), np.ones((2000, 4), np.float32))",
             "e.indexed()",
@@ -229,7 +244,88 @@ def test_what_would_not_fit_is_refused_in_one_line_before_it_is_done(prepare, ac
     assert done.stdout.count("\n") == 1
 
 
+@pytest.mark.slow  # each in a process of its own
+@pytest.mark.parametrize("trainer", ["skipgram", "als", "spectral"])
+def test_what_would_not_fit_in_partitions_is_refused_before_it_is_learned(trainer, tmp_path):
+    text = tmp_path / "words.txt"
+    text.write_text("".join(f"a{i} b{i} a{i + 1}\n" for i in range(8000)))
+    size = "--vector-size=7500"
+    arguments = ["train", "--source=text", "--min-count=1", f"--input={text}", f"--trainer={trainer}", size]
+    arguments += ["--matrix=key-token"] if trainer == "spectral" else []
+    done = subprocess.run(
+        [sys.executable, "-m", "embedkit", *arguments, "--engine=local", f"--output={tmp_path / 'm.safetensors'}"],
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_DATA, (2 * 10**9, resource.RLIM_INFINITY)),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1, done.stderr
+    assert "× 7,500 in partitions would need" in done.stderr
+    assert "would fit" in done.stderr.splitlines()[-1]
+
+
+JOINED = """
+import gc, resource
+import numpy as np
+import embedkit
+from embedkit import Corpus, Run, Sentence
+from embedkit.contracts import History
+from embedkit.growing import joining
+
+def model(n_keys, entries):
+    n = n_keys * entries
+    ids = np.random.default_rng(0).integers(0, 9, n).astype(np.int32)
+    columns = np.ones(n, np.float32) if {weighted} else None, np.arange(n) if {timed} else None
+    histories = History(np.arange(n_keys + 1) * entries, ids, *columns)
+    names = [f"i{{i}}" for i in range(9)]
+    return embedkit.Embeddings(names, np.ones((9, 2), np.float32), counts=np.ones(9, np.int64),
+                               keys=map(str, range(n_keys)), histories=histories)
+
+def new(n_keys):
+    columns = {{"weights": [1.0] if {weighted} else None, "times": [10**9] if {timed} else None}}
+    return Corpus.from_sentences([Sentence(["i1"], str(key), **columns) for key in range(n_keys)])
+
+joining.join(model(2, 2), new(2), Run())
+old, corpus = model(10_000, 100), new({touched})
+check_fits, asked = joining.check_fits, []
+
+def limited(needed, what, remedy):
+    asked.append(needed)
+    data = int(open("/proc/self/statm").read().split()[5]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_DATA, (data + needed + (2 << 20), resource.RLIM_INFINITY))
+    check_fits(needed, what, remedy)
+
+joining.check_fits = limited
+grown = joining.join(old, corpus, Run())
+assert asked and len(grown.merged.indices) == 1_000_000 + {touched}
+"""
+
+
+@pytest.mark.slow  # each in a process of its own
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("timed", [False, True])
+@pytest.mark.parametrize("touched", [3, 10_000])
+def test_histories_are_joined_where_there_is_as_much_room_as_is_asked_for(weighted, timed, touched):
+    script = JOINED.format(weighted=weighted, timed=timed, touched=touched)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_vocabulary_grows_where_there_is_room():
     words = GrowingVocabulary()
     ids = words.encode(pa.array([f"t{i}" for i in range(100_000)]))
     assert ids.tolist() == list(range(100_000))
+
+
+@pytest.mark.slow  # each in a process of its own
+@pytest.mark.parametrize(("kind", "flag"), [("RLIMIT_DATA", "-d"), ("RLIMIT_AS", "-v")])
+def test_a_command_that_has_no_room_to_begin_says_so(kind, flag, tmp_path):
+    limited = (
+        "import resource, runpy, sys\n"
+        f"resource.setrlimit(resource.{kind}, ({250 << 20}, resource.RLIM_INFINITY))\n"
+        "sys.argv = ['embedkit', 'train', '--source', 'sessions', '--trainer', 'als']\n"
+        "runpy.run_module('embedkit', run_name='__main__')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", limited], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 1
+    assert f"embedkit: a limit of this process (ulimit {flag}) leaves" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,5 +1,8 @@
 """The same bits whatever the number of workers: `--reproducible`, and the trainers that need no asking."""
 
+import os
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -67,6 +70,37 @@ def test_softmax_does_not_race_anyway():
     alone = embedkit.train(corpus, "skipgram", workers=1, **options)
     assert same(alone, embedkit.train(corpus, "skipgram", workers=2, **options))
     assert same(alone, embedkit.train(corpus, "skipgram", workers=3, reproducible=True, **options))
+
+
+BY_BLAS = """
+import hashlib, sys
+import numpy as np
+import embedkit
+from embedkit import Corpus
+rng = np.random.default_rng(0)
+corpus = Corpus.from_sentences([[f"w{i}" for i in rng.zipf(1.4, 30) % 1500] for _ in range(1000)])
+softmax = {"loss": "softmax", "reproducible": True, "epochs": 1, "batch_size": 512, "alpha": 1.0}
+for trainer, options in (
+    ("skipgram", softmax),
+    ("cbow", {**softmax, "batch_size": 64}),
+    ("spectral", {"matrix": "token-token", "window": 5}),
+    ("als", {"epochs": 1}),
+):
+    made = embedkit.train(corpus, trainer, vector_size=100, workers=int(sys.argv[1]), **options)
+    told = made.vectors.tobytes() + b"".join(made.arrays[name].tobytes() for name in sorted(made.arrays))
+    print(trainer, hashlib.sha256(told).hexdigest(), made.losses)
+"""
+
+
+@pytest.mark.slow  # each in a process of its own
+def test_the_threads_of_blas_change_no_bit_either():
+    def told(workers, threads):
+        # Haswell's kernels round otherwise where a product is divided otherwise.
+        env = {**os.environ, "OPENBLAS_CORETYPE": "Haswell", "OPENBLAS_NUM_THREADS": str(threads)}
+        call = [sys.executable, "-c", BY_BLAS, str(workers)]
+        return subprocess.run(call, capture_output=True, text=True, check=True, env=env).stdout
+
+    assert told(1, 1) == told(1, 2) == told(2, 2)
 
 
 @pytest.mark.usefixtures("streams")

@@ -18,7 +18,7 @@ from embedkit.cli.flags import SpecFlag, given_values, look_ahead, repeat_flags
 from embedkit.cli.model import DEFAULT_MODEL, FILE, refuse_to_replace_other
 from embedkit.cli.registry import registry
 from embedkit.cli.stopping import stopping_flags, stopping_of
-from embedkit.errors import UnknownNameError, did_you_mean
+from embedkit.errors import EmbedkitError, UnknownNameError, did_you_mean
 
 if TYPE_CHECKING:
     from embedkit.checkpoints import Checkpoint
@@ -226,7 +226,10 @@ def _save_partial(run: TerminalRun, output: Path) -> str:
         return f"interrupted before anything was learned: nothing is saved{untouched}"
     partial = _partial(output)
     run.close()
-    run.snapshot().save(partial)
+    try:
+        run.snapshot().save(partial)
+    except EmbedkitError as error:
+        return f"interrupted; nothing is saved: {str(error).rstrip('.')}{untouched}"
     epochs = f" ({plural(run.epochs_done, 'epoch')} complete)" if run.epochs_done else ""
     return f"interrupted: what was learned so far{epochs} is saved as {partial}{untouched}"
 

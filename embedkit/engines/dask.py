@@ -6,9 +6,12 @@ from the input on if need be.
 
 from __future__ import annotations
 
+import asyncio
+import concurrent.futures
 import contextlib
 import logging
 import operator
+import os
 import platform
 import signal
 import threading
@@ -26,12 +29,15 @@ from distributed import wait as wait_for
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from embedkit.engines.engine import Engine, Told, nobody
+from embedkit.engines.scheduler import check_scheduler, silence
 from embedkit.errors import DISTRIBUTION, EmbedkitError, SourceError
 
 _LOOK_EVERY = 0.25
 _ASK_EVERY = 2.0
 _CONNECTING = 10.0  # seconds
-_ALONE = 60.0  # seconds without a worker, in which one may come back
+_ALONE = 60.0  # seconds without a worker, in which one may come; also those that a scheduler may take to answer
+
+_log = logging.getLogger("embedkit")
 
 
 class DaskEngine(Engine):
@@ -54,12 +60,15 @@ class DaskEngine(Engine):
     name = "dask"
 
     def __init__(self, scheduler: str | None = None, *, partitions: int | None = None) -> None:
-        _silence()
+        silence()
         dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 TB"})  # what is broadcast is large
         self._cluster: LocalCluster | None = None
         self.address = scheduler or dask.config.get("scheduler-address", None)
         self._client = self._connected()
         self._threads: dict[str, int] = {}
+        self._asked = time.monotonic()
+        self._alone: float | None = None  # since when there have been no workers
+        self._interrupted = False
         try:
             self._await_workers()
             self._check_versions()
@@ -149,23 +158,35 @@ class DaskEngine(Engine):
             raise
 
     def _wait(self, futures: list[Any], told: Told) -> None:
-        asked = alone_since = time.monotonic()
         while pending := [future for future in futures if not future.done()]:
             with contextlib.suppress(TimeoutError), self._client.as_current():
                 wait_for(pending, timeout=_LOOK_EVERY)
             self._raise_failures(futures)
             told(len(futures) - len(pending), len(futures))
-            now = time.monotonic()
-            if now - asked > _ASK_EVERY:
-                asked = now
-                if self._client.status != "running":
-                    raise self._gone()
-                if self._client.nthreads():
-                    alone_since = now
-                elif now - alone_since > _ALONE:
-                    raise EmbedkitError(f"all workers of {self.address} are gone; start some and train again.")
+            self._look()
         self._raise_failures(futures)
         told(len(futures), len(futures))
+
+    def _look(self) -> None:
+        """See every other second that the cluster is there; wait a while for a worker where none is left."""
+        now = time.monotonic()
+        if now - self._asked < _ASK_EVERY:
+            return
+        self._asked = now
+        if self._client.status != "running":
+            raise self._gone()
+        limit = _CONNECTING if self._interrupted else _ALONE
+        if self._client.sync(self._client.scheduler.ncores, callback_timeout=limit):
+            if self._alone is not None:
+                _log.warning("A worker has joined %s; going on.", self.address)
+            self._alone, self._interrupted = None, False
+        elif self._interrupted:
+            raise EmbedkitError(f"no worker of {self.address} is left to give what was learned.")
+        elif self._alone is not None and now - self._alone > _ALONE:
+            raise EmbedkitError(f"all workers of {self.address} are gone; start some and train again.")
+        elif self._alone is None:
+            self._alone = now
+            _log.warning("No worker of %s is left; waiting up to %.0f s for one to join.", self.address, _ALONE)
 
     def _raise_failures(self, futures: list[Any]) -> None:
         for future in futures:
@@ -175,14 +196,26 @@ class DaskEngine(Engine):
                 raise future.exception()
 
     def _gather(self, futures: list[Any]) -> list[Any]:
+        loop = self._client.loop.asyncio_loop
         with self._told():
-            return [_aligned(value) for value in self._client.gather(futures)]
+            coming = asyncio.run_coroutine_threadsafe(self._client.gather(futures, asynchronous=True), loop)
+            try:
+                while not coming.done():
+                    concurrent.futures.wait([coming], timeout=_LOOK_EVERY)
+                    self._look()
+                return [_aligned(value) for value in coming.result()]
+            finally:
+                coming.cancel()
 
     @contextlib.contextmanager
     def _told(self) -> Iterator[None]:
         """Turn what Dask raises into one line for a person."""
         try:
             yield
+        except KeyboardInterrupt:
+            # What was learned is asked for next, while no Ctrl-C is heard: that must not wait for workers to join.
+            self._interrupted, self._asked = True, 0.0
+            raise
         except CancelledError as error:
             raise self._gone() from error
         except KilledWorker as error:
@@ -207,16 +240,12 @@ class DaskEngine(Engine):
                 )
             self.address = self._cluster.scheduler_address
             return Client(self._cluster, set_as_default=False, timeout=_CONNECTING)
+        check_scheduler(str(self.address), _CONNECTING)
         try:
             security = Security() if str(self.address).startswith("tls:") else None
             return Client(self.address, set_as_default=False, timeout=_CONNECTING, security=security)
         except (OSError, TimeoutError) as error:
-            raise EmbedkitError(
-                f"no Dask scheduler answers at {self.address} within {_CONNECTING:.0f} s; check the address, and that "
-                "`dask scheduler` runs there."
-            ) from error
-        except (ValueError, TypeError, ImportError) as error:
-            raise EmbedkitError(f"{self.address} is no address of a scheduler ({error}); tcp://host:8786 is.") from None
+            raise self._gone() from error
 
     def _await_workers(self) -> None:
         until = time.monotonic() + _CONNECTING
@@ -276,9 +305,19 @@ def _task(work: Callable[..., Any], *given: Any) -> Any:
             return work(*map(_aligned, given))
     except SourceError as error:
         told = str(error).rstrip(".")
-        raise SourceError(f"a worker on {platform.node()} says: {told}; workers read the input themselves.") from None
+        raise SourceError(
+            f"a worker on {platform.node()} says: {told}; workers read the input themselves{_elsewhere(told)}."
+        ) from None
     except EmbedkitError as error:
         raise EmbedkitError(str(error)) from None
+
+
+def _elsewhere(told: str) -> str:
+    """Return what mends a relative path that is not there: a worker looks for it where it was started."""
+    path, missing, _ = told.partition(" does not exist")
+    if not missing or os.path.isabs(path):
+        return ""
+    return f", a relative path from their own folder (here {os.getcwd()}): give an absolute one"
 
 
 def _aligned(value: Any) -> Any:
@@ -309,9 +348,3 @@ def _deaf_children() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def _silence() -> None:
-    """Let Dask log nothing here: what fails is told once, by us."""
-    for name in ("distributed", *(n for n in logging.root.manager.loggerDict if n.startswith("distributed."))):
-        logging.getLogger(name).setLevel(logging.CRITICAL + 1)

@@ -101,8 +101,9 @@ def join(model: Embeddings, corpus: Corpus, run: Run) -> GrownCorpus:
     tokens, counts = tokens.ordered(order), counts[order]
     corpus = _alike(model, corpus, run)
     keys = None if model.keys is None and corpus.keys is None else _Numbers.of(model.keys, corpus.keys)
+    goes_on = corpus.keys is not None and _one_sentence_each(corpus)
     if keys is not None:
-        _check_histories_fit(model, corpus, keys)
+        _check_histories_fit(model, corpus, keys, goes_on)
     merged = None if keys is None else _merged(model, corpus, tokens, keys)
     if again := 0 if keys is None else _known_before(model, corpus, tokens, keys):
         run.say(
@@ -113,7 +114,6 @@ def join(model: Embeddings, corpus: Corpus, run: Run) -> GrownCorpus:
     parts |= {"tokens": tokens.names, "counts": counts, "labels": _labels(model, corpus, tokens)}
     if keys is not None:
         parts |= {"keys": keys.names, "sentence_keys": _renumbered_keys(corpus, keys)}
-    goes_on = merged is not None and corpus.keys is not None and _one_sentence_each(corpus)
     if goes_on and merged is not None:
         parts |= _whole_histories(corpus, merged, parts["sentence_keys"], tokens)
     else:
@@ -180,18 +180,29 @@ def _both(one: np.ndarray | None, other: np.ndarray | None) -> np.ndarray | None
     return None if one is None or other is None else np.concatenate((one, other))
 
 
-def _check_histories_fit(model: Embeddings, corpus: Corpus, keys: _Numbers) -> None:
-    """Refuse histories that do not fit in memory, by measured bytes an entry, of all and of rows that grow."""
-    old, new = model.histories, corpus.histories()
-    n_new = 0 if new is None else len(new.indices)
-    n_old = 0 if old is None else len(old.indices)
-    touched = keys.of_new[keys.of_new < (0 if old is None else len(old))]
-    growing = n_new if old is None else n_new + int(np.diff(old.indptr)[touched].sum())
-    timed = any(some is not None and some.times is not None for some in (old, new))
-    together, kept, looked_at = (28, 15, 64) if timed else (17, 5, 16)
-    n = n_old + n_new
+def _check_histories_fit(model: Embeddings, corpus: Corpus, keys: _Numbers, goes_on: bool) -> None:
+    """Refuse histories that do not fit in memory, by bytes an entry as measured under a limit of the process.
+
+    The peak is where all are laid together, or where those that grow are sorted, looked through for what was learned
+    before, or copied as the sentences that go on.
+    """
+    nothing = History(np.zeros(1, np.int64), np.zeros(0, np.int32))
+    old, new = model.histories or nothing, corpus.histories() or nothing
+    timed, weighted = (any(getattr(some, name) is not None for some in (old, new)) for name in ("times", "weights"))
+    known = np.flatnonzero(keys.of_new < len(old)) if len(new) else np.zeros(0, np.int64)
+    before = int(np.diff(old.indptr)[keys.of_new[known]].sum())
+    again = before + int(np.diff(new.indptr)[known].sum())  # entries of keys that both have
+    n, an_entry = len(old.indices) + len(new.indices), 4 + 4 * weighted + 8 * timed
+    if timed:
+        needed = max(
+            (26 + 4 * weighted) * n,
+            an_entry * n + 50 * (before + len(new.indices)),
+            an_entry * n + (90 + 4 * weighted) * again,
+        )
+    else:
+        needed = max((18 + 3 * weighted) * n, an_entry * n + 26 * (before + len(new.indices)) * goes_on)
     check_fits(
-        max(together * n, kept * n + looked_at * growing),
+        needed,
         f"joining histories of {n:,} interactions",
         "learn the new sentences in several updates, or give it more",
     )
@@ -202,6 +213,12 @@ def _merged(model: Embeddings, corpus: Corpus, tokens: _Numbers, keys: _Numbers)
 
     What is not touched is copied as it is: only the rows that grow are put in order.
     """
+    merged = _laid_out(model, corpus, tokens, keys)
+    return merged if merged.times is None else _in_order(merged, np.unique(keys.of_new))
+
+
+def _laid_out(model: Embeddings, corpus: Corpus, tokens: _Numbers, keys: _Numbers) -> History:
+    """Return the histories of all keys: the model's entries, then the new ones."""
     new = corpus.histories() or History(np.zeros(1, np.int64), np.zeros(0, np.int32))
     old = model.histories
     if old is None or not len(old.indices):
@@ -225,9 +242,7 @@ def _merged(model: Embeddings, corpus: Corpus, tokens: _Numbers, keys: _Numbers)
 
     indices = both(tokens.of_old[old.indices], tokens.of_new[new.indices])
     assert indices is not None
-    weights, times = both(old.weights, new.weights), both(old.times, new.times)
-    merged = History(indptr, indices, weights, times)
-    return merged if times is None else _in_order(merged, np.unique(keys.of_new))
+    return History(indptr, indices, both(old.weights, new.weights), both(old.times, new.times))
 
 
 def _known_before(model: Embeddings, corpus: Corpus, tokens: _Numbers, keys: _Numbers) -> int:

@@ -22,7 +22,7 @@ from embedkit.trainers.factors.spectral_vectors import OVERSAMPLING, TABLES
 from embedkit.trainers.machinery.crew import Crew, slices
 from embedkit.trainers.machinery.distributions import alias_table, noise_probabilities
 from embedkit.trainers.machinery.growth import Known, Tether, anchors
-from embedkit.trainers.machinery.needs import of_interactions
+from embedkit.trainers.machinery.needs import n_interactions, of_interactions
 from embedkit.trainers.machinery.racing import warm_up
 from embedkit.trainers.machinery.resuming import losses_of, put_back
 
@@ -151,7 +151,7 @@ def learn(corpus: Corpus, options: ContrastiveOptions, run: Run) -> Embeddings:
         raise EmbedkitError("there is a single token, so nothing to tell apart; this trainer needs two or more.")
     if options.target is None and run.start is None:  # an update's is the model's
         run.say(f"The target is {settings.target}; --target chooses another.")
-    _check_memory(corpus, options, settings)
+    _check_memory(corpus, options, settings, run)
     rows = histories_of(corpus) if run.start is None else touched_histories_of(corpus)
     if rows.weights is not None:
         check_weights(rows.weights)
@@ -191,7 +191,7 @@ def _log_inclusion(
     return np.log(np.maximum(-np.expm1(missed), 1e-12)).astype(np.float32)
 
 
-def _check_memory(corpus: Corpus, options: ContrastiveOptions, settings: Settings) -> None:
+def _check_memory(corpus: Corpus, options: ContrastiveOptions, settings: Settings, run: Run) -> None:
     """Refuse what does not fit.
 
     Five tables: vectors, two moments, the result's two; seven while singular vectors are sought to begin with. Of a
@@ -199,8 +199,9 @@ def _check_memory(corpus: Corpus, options: ContrastiveOptions, settings: Setting
     """
     n_tokens, size, batch = len(corpus.tokens), options.vector_size, settings.batch_size
     columns = min(n_tokens, batch + options.negative)
-    rest, a_number = 4 * batch * columns + of_interactions(corpus), 20 * n_tokens + 8 * batch + 8 * columns
-    if options.start == "spectral":
+    rest = 4 * batch * columns + of_interactions(n_interactions(corpus, run, touched=True))
+    a_number = 20 * n_tokens + 8 * batch + 8 * columns
+    if options.start == "spectral" and run.start is None:
         rest, a_number = rest + 4 * TABLES * OVERSAMPLING * n_tokens, a_number + 4 * (TABLES - 4) * n_tokens
     available = available_bytes()
     fits = 0 if available is None else max(0, available - rest) // a_number

@@ -36,9 +36,11 @@ from embedkit.trainers.factors.factorization import (
 )
 from embedkit.trainers.factors.seen import check_weights, histories_of
 from embedkit.trainers.machinery.crew import Crew
+from embedkit.trainers.machinery.needs import check_part, check_parts, of_interactions
 
 _STEPS_FROM_ZERO = 2  # times as many steps as for vectors that go on
 _TOLERANCE = 1e-5
+_TABLES = 8  # of the tokens here: vectors, residual, direction and its image, and as many again while they are added up
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,11 @@ def learn(corpus: PartitionedCorpus, options: ALSOptions, run: Run) -> Embedding
     if n_keys < 2 or n_tokens < 2:
         raise EmbedkitError("there is a single key or token, so nothing to tell apart; als needs two or more.")
     explicit = options.loss == "explicit"
+    keys_here = 2 * n_keys if engine.name == "local" or corpus.histories_here else 0
+    check_parts(
+        n_tokens, options.vector_size, (_TABLES, 1 + explicit), engine,
+        f"vectors of {n_tokens:,} tokens and {n_keys:,} rows", of_keys=keys_here,
+    )  # fmt: skip
     mean = weight / n_entries if explicit else 0.0
     setting = Setting(options, n_tokens, n_keys, mean, options.workers or engine.threads)
     penalty = (options.penalty * (mass + setting.alpha * n_keys) ** options.regularization_exponent).astype(np.float32)
@@ -127,13 +134,14 @@ def learn(corpus: PartitionedCorpus, options: ALSOptions, run: Run) -> Embedding
     def result() -> Embeddings:
         return _embeddings(corpus, tokens.y.copy(), blocks, setting, float(top), list(losses))
 
-    for _ in range(options.epochs):
-        losses.append(tokens.epoch() / (n_entries if explicit else weight))
-        if not np.isfinite(losses[-1]):
-            raise EmbedkitError("the vectors grew beyond all bounds; raise --regularization.")
-        if not run.epoch_done(losses[-1], result):
-            break
-    return result()
+    with threadpool_limits(1, "blas"):  # so that sums have the same bits however many threads it has
+        for _ in range(options.epochs):
+            losses.append(tokens.epoch() / (n_entries if explicit else weight))
+            if not np.isfinite(losses[-1]):
+                raise EmbedkitError("the vectors grew beyond all bounds; raise --regularization.")
+            if not run.epoch_done(losses[-1], result):
+                break
+        return result()
 
 
 class _Tokens:
@@ -154,16 +162,14 @@ class _Tokens:
         both = list(zip(blocks, x, strict=True))
         sums = engine.reduce(_first_sums, both, _added_sums, y, setting, told=self._told())
         gramian = (setting.alpha * sums.gramian).astype(np.float32)
-        with threadpool_limits(1, "blas"):
-            residual = sums.residual - self._penalty * self.y - self.y @ gramian
+        residual = sums.residual - self._penalty * self.y - self.y @ gramian
         direction, squares = residual.copy(), _squares(residual)
         value = sums.loss + float(np.einsum("ij,ij->", self.y @ gramian, self.y, dtype=np.float64))
         value += float(np.einsum("ij,ij->", self._penalty * self.y, self.y, dtype=np.float64))
         for _ in range(setting.options.solver_steps):
             image = engine.reduce(_products, both, _added_arrays, engine.broadcast(direction), setting,
                                   told=self._told())  # fmt: skip
-            with threadpool_limits(1, "blas"):
-                image += direction @ gramian + self._penalty * direction
+            image += direction @ gramian + self._penalty * direction
             curvature = np.einsum("ij,ij->i", direction, image)
             length = np.divide(squares, curvature, out=np.zeros_like(squares), where=curvature > 0)[:, None]
             self.y += length * direction
@@ -185,6 +191,7 @@ class _Tokens:
 def _block(corpus: Corpus, loss: str, weighting: str, n_tokens: int) -> Block:
     if loss == "explicit" and corpus.weights is None:
         raise EmbedkitError("--loss explicit predicts ratings, and there are none; name them with --weight-column.")
+    check_part(of_interactions(corpus.n_tokens), f"a matrix of {corpus.n_tokens:,} interactions")
     seen = interactions(histories_of(corpus), "mean" if loss == "explicit" else weighting)
     assert seen.weights is not None
     if len(seen.weights):
@@ -210,7 +217,9 @@ def _added(one: tuple, other: tuple) -> tuple:
 
 
 def _solved(block: Block, y: np.ndarray, setting: Setting, how: tuple[int, float]) -> np.ndarray:
-    x = np.zeros((len(block.seen), setting.width), np.float32)
+    n = len(block.seen)
+    check_part(4 * n * setting.width, f"vectors of {n:,} keys × {setting.width:,}")
+    x = np.zeros((n, setting.width), np.float32)
     model = block.model(y, x, setting)
     with Crew(setting.threads) as crew:
         model.solve(model.keys, model.tokens, how, crew)

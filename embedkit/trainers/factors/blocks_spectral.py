@@ -22,12 +22,11 @@ from embedkit.trainers.factors.holdout import HoldOut, held_out
 from embedkit.trainers.factors.seen import check_weights, histories_of
 from embedkit.trainers.factors.spectral_choice import choose, to_choose, trial_width
 from embedkit.trainers.factors.spectral_factors import Popularity, Standing
-from embedkit.trainers.factors.spectral_vectors import Task, size_of
+from embedkit.trainers.factors.spectral_vectors import OVERSAMPLING, TABLES, Task, size_of
 from embedkit.trainers.factors.subspace import Subspace, gram_product
 from embedkit.trainers.machinery.crew import Crew
+from embedkit.trainers.machinery.needs import check_part, check_parts, of_interactions
 from embedkit.trainers.spectral import SpectralOptions
-
-_OVERSAMPLING = 32
 
 
 @dataclass(frozen=True)
@@ -113,6 +112,8 @@ def learn(corpus: PartitionedCorpus, options: SpectralOptions, run: Run) -> Embe
     if totals.n_rows < 2 or n_tokens < 2:
         raise EmbedkitError("there is a single key or token, so nothing to tell apart; spectral needs two or more.")
     size = size_of(options.vector_size, totals.n_rows, n_tokens, run)
+    what = f"singular vectors of {n_tokens:,} tokens"
+    check_parts(n_tokens, size, (TABLES, 1), engine, what, more=OVERSAMPLING)
     if size == 1 and options.prior:
         raise OptionError("prior", "takes one number of each vector, so it needs a vector_size of 2 or more.")
     if not totals.timed and options.trend:
@@ -123,7 +124,7 @@ def learn(corpus: PartitionedCorpus, options: SpectralOptions, run: Run) -> Embe
         matrix, scale, total = _normalized(engine, blocks, totals.popularity.totals, options, threads, run)
         nothing = History(np.zeros(1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32))
         task = Task(corpus, options, nothing, size, standing)  # type: ignore[arg-type]  # asked for names and histories
-        subspace = Subspace.of(matrix, n_tokens, min(size + _OVERSAMPLING, n_tokens), options.seed, crew)
+        subspace = Subspace.of(matrix, n_tokens, min(size + OVERSAMPLING, n_tokens), options.seed, crew)
         losses = [max(0.0, 1 - subspace.variance() / total)]
         while run.epoch_done(losses[-1], task.snapshot(subspace, scale, losses)) and len(losses) < options.iterations:
             subspace = subspace.sharpened(crew)
@@ -166,6 +167,7 @@ def _chosen(
 
 
 def _block(corpus: Corpus, weighting: str) -> Block:
+    check_part(of_interactions(corpus.n_tokens), f"a matrix of {corpus.n_tokens:,} interactions")
     rows = histories_of(corpus)
     seen = interactions(rows, weighting)
     assert seen.weights is not None

@@ -19,7 +19,7 @@ from embedkit.trainers.factors import kernels_als
 from embedkit.trainers.factors.seen import rows_of
 from embedkit.trainers.machinery.crew import Crew
 from embedkit.trainers.machinery.growth import Known, Tether, anchors
-from embedkit.trainers.machinery.needs import n_rows, of_interactions
+from embedkit.trainers.machinery.needs import n_interactions, n_rows, of_interactions
 from embedkit.trainers.machinery.racing import warm_up
 from embedkit.trainers.machinery.resuming import losses_of, put_back
 
@@ -201,7 +201,7 @@ def learn(corpus: Corpus, options: ALSOptions, run: Run) -> Embeddings:
     """
     if options.loss == "explicit" and corpus.weights is None:
         raise EmbedkitError("--loss explicit predicts ratings, and there are none; name them with --weight-column.")
-    _check_memory(corpus, options)
+    _check_memory(corpus, options, run)
     seen = rows_of(corpus, "mean" if options.loss == "explicit" else options.weighting)
     model = Factorization.of(seen, len(corpus.tokens), options)
     _compile(model, run)
@@ -244,16 +244,16 @@ def _grow(model: Factorization, corpus: Corpus, run: Run) -> Tether:
     return Tether(model.tokens.factors, tokens.now, run.drift)
 
 
-def _check_memory(corpus: Corpus, options: ALSOptions) -> None:
+def _check_memory(corpus: Corpus, options: ALSOptions, run: Run) -> None:
     """Refuse vectors that do not fit: those of keys and tokens twice, and once more with their offsets."""
-    n_tokens, n_keys, rest = len(corpus.tokens), n_rows(corpus), of_interactions(corpus)
+    n_tokens, n_keys, n = len(corpus.tokens), n_rows(corpus), n_interactions(corpus, run)
+    rest = of_interactions(n)
     a_number = 4 * (4 * n_tokens + 3 * n_keys if options.loss == "explicit" else 2 * (n_tokens + n_keys))
     available = available_bytes()
     fits = 0 if available is None else max(0, available - rest) // a_number
     check_fits(
         a_number * options.vector_size + rest,
-        f"vectors of {n_tokens:,} tokens and {n_keys:,} rows × {options.vector_size:,} from {corpus.n_tokens:,} "
-        "interactions",
+        f"vectors of {n_tokens:,} tokens and {n_keys:,} rows × {options.vector_size:,} from {n:,} interactions",
         f"a --vector-size of {fits:,} would fit" if fits else "take fewer interactions",
     )
 
@@ -264,6 +264,7 @@ def _embeddings(corpus: Corpus, model: Factorization, options: ALSOptions, losse
     keys = replace(model.keys, factors=model.keys.factors.copy())
     with Crew(options.workers) as crew:
         model.solve(keys, tokens, UNTIL_SOLVED, crew)
+        gramian = gramian_of(tokens.factors)
     vectors, context_vectors, of_keys = tokens.factors, tokens.factors, keys.factors
     if model.explicit:
         vectors, context_vectors, of_keys = with_offsets(model.mean, tokens.factors, keys.factors)
@@ -273,7 +274,7 @@ def _embeddings(corpus: Corpus, model: Factorization, options: ALSOptions, losse
         context_vectors=context_vectors if model.explicit else None,
         key_vectors=None if corpus.keys is None else of_keys[: len(corpus.keys)],
         query="ridge",
-        arrays={} if model.explicit else {"gramian": gramian_of(tokens.factors)},
+        arrays={} if model.explicit else {"gramian": gramian},
         config={"fold_in": fold_in(model.alpha, float(model.keys.weights.max()), options)},
         losses=losses,
     )

@@ -57,8 +57,8 @@ def learn(corpus: Corpus, options: SpectralOptions, run: Run) -> Embeddings:
         warm_up(lambda: _compile(run), run)
         matrix, folder = _counted(corpus, options, run, crew)
     block = np.random.default_rng(options.seed).standard_normal((n, width), np.float32)
-    total = _squares(matrix)
     with Crew(options.workers, _progress(run, n_parts(n, width, options.iterations))) as crew:
+        total = _squares(matrix)
         subspace = Subspace.spanned_by(matrix, gram_product(matrix, block, crew), crew)
         del block
         losses = [max(0.0, 1 - subspace.variance() / total)]

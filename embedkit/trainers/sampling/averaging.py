@@ -27,8 +27,9 @@ from embedkit.corpus.partitioned import PartitionedCorpus
 from embedkit.embeddings import Embeddings
 from embedkit.errors import EmbedkitError
 from embedkit.trainers.machinery.distributions import keep_probabilities, noise_probabilities
+from embedkit.trainers.machinery.needs import check_part, check_parts, of_drawing
 from embedkit.trainers.machinery.racing import Race, divided
-from embedkit.trainers.machinery.tables import finite, random_table
+from embedkit.trainers.machinery.tables import finite, padded, random_table
 from embedkit.trainers.sampling.blocks import mean_contexts
 from embedkit.trainers.sampling.losses import Architecture
 from embedkit.trainers.sampling.word2vec import PairPart, Task
@@ -37,6 +38,8 @@ from embedkit.trainers.skipgram import Word2VecOptions
 _ROUNDS = 48  # an epoch; four partitions want as many, two would do with fewer
 _TOKENS_A_ROUND = 1000  # at least, in each partition
 _STEPS = 3.0  # τ times the learning rate
+_TABLES = 10  # here: inputs, outputs, their velocities, the ways of both, and four while they are added up
+_TABLES_OF_A_PART = 4  # vectors and ways
 
 
 @dataclass(frozen=True)
@@ -122,9 +125,13 @@ def learn(corpus: PartitionedCorpus, options: Word2VecOptions, run: Run, archite
     Raises
     ------
     EmbedkitError
-        If no token has another beside it, or the vectors diverge.
+        If no token has another beside it, the vectors would not fit in memory, or they diverge.
     """
     engine, n_tokens = corpus.engine, len(corpus.tokens)
+    check_parts(
+        n_tokens, options.vector_size, (_TABLES, _TABLES_OF_A_PART), engine, f"vectors of {n_tokens:,} tokens",
+        rest=of_drawing(n_tokens),
+    )  # fmt: skip
     if engine.reduce(_longest, corpus.parts, max) < 2:
         raise EmbedkitError("every sentence has a single token, so nothing occurs together; check how they are split.")
     rounds = rounds_an_epoch(corpus.n_tokens, corpus.n_parts)
@@ -175,9 +182,10 @@ def _round(
 ) -> Learned:
     """Learn from the next stretch of a partition, and return how far that went."""
     part, corpus = numbered
+    n_tokens, size = tables[0].shape
+    check_part(4 * _TABLES_OF_A_PART * n_tokens * padded(size), f"vectors of {n_tokens:,} tokens × {size:,}")
     options = replace(setting.options, epochs=setting.options.epochs * setting.rounds, workers=setting.threads)
     task = Task.of(corpus, options, setting.architecture, from_zeros=True)
-    n_tokens, size = tables[0].shape
     vectors = task.vectors
     vectors.inputs[:n_tokens, :size], vectors.outputs[:n_tokens, :size] = tables
     first, last = _stretch(corpus.n_tokens, number % setting.rounds, setting.rounds)

@@ -69,7 +69,8 @@ class FullSoftmax(Loss):
             np.zeros((rows, width), np.float32), np.zeros((rows, width), np.float32), np.zeros(rows * n, np.float32),
             np.zeros((n, width), np.float32), *self._begun.values(),
         )  # fmt: skip
-        self._threads = n_workers(options.workers, corpus.n_tokens)
+        # Some processors' products round otherwise with another number of threads.
+        self._threads = 1 if options.reproducible else n_workers(options.workers, corpus.n_tokens)
         self._blas = ThreadpoolController()
 
     def announce(self, run: Run) -> None:
@@ -82,7 +83,7 @@ class FullSoftmax(Loss):
             )
 
     def advance(self, place: Place, stretch: Stretch, rates: Rates) -> tuple[float, int, bool]:
-        """See `Loss`; matrix products take as many threads as there are workers."""
+        """See `Loss`; matrix products take as many threads as there are workers, one where bits are to be the same."""
         with self._blas.limit(limits=self._threads, user_api="blas"):
             return kernels_softmax.softmax(
                 *place, *stretch, self._mean, self._batch_size, rates.alpha, rates.alpha_end, *self._room

@@ -255,8 +255,13 @@ def _is_utf8(utf8: np.ndarray) -> bool:
     return True
 
 
-def verify(path: str | os.PathLike[str]) -> FileInfo:
+def verify(path: str | os.PathLike[str], *, to_learn: bool = False) -> FileInfo:
     """Check all of a file: what `load` checks, its checksum, that names are distinct and every number finite.
+
+    Parameters
+    ----------
+    to_learn
+        Whether something is to be learned from the vectors, which huge ones are refused for: their squares are none.
 
     Raises
     ------
@@ -272,7 +277,7 @@ def verify(path: str | os.PathLike[str]) -> FileInfo:
         if twice is not None:
             raise ModelError(f"{path} is damaged: the {what} {twice!r} stands twice. Train it again.")
     for name, array in _tensors(embeddings).items():
-        bound = _HUGE if name in _TYPES else np.inf
+        bound = _HUGE if to_learn and name in _TYPES else np.inf
         row = _first_beyond(array, bound) if array.dtype.kind == "f" and array.ndim else -1
         if row >= 0:
             raise ModelError(f"{path} holds numbers that are huge or not finite (row {row} of {name}). Train it again.")

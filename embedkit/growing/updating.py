@@ -141,7 +141,7 @@ def update(
     >>> emb = embedkit.update("embedkit.safetensors", "sessions", input="monday.csv")
     """
     if not isinstance(model, Embeddings):
-        verify(model)  # what is made of it gets a checksum of its own
+        verify(model, to_learn=True)  # what is made of it gets a checksum of its own
         model = load(model, index=False)
     plugins = plugins or load_plugins()
     free = {name: value for name, value in options.items() if name in FREE}

@@ -277,3 +277,12 @@ def test_the_command_refuses_in_one_line(tmp_path, monkeypatch):
         result = run("extend", "--model", "m.safetensors", "--content", "c.safetensors", *arguments)
         assert (result.exit_code, len(result.stderr.splitlines())) == (1, 1), result.stderr
     assert len(load("m.safetensors")) == N_OLD
+
+
+def test_huge_vectors_are_refused():
+    old, content = Embeddings(["a", "b"], np.ones((2, 3))), Embeddings(["a", "b", "c"], np.eye(3))
+    huge = Embeddings(["a", "b"], np.full((2, 3), 1e30))
+    with pytest.raises(EmbedkitError, match="huge or not finite"):
+        extend(huge, content)
+    with pytest.raises(EmbedkitError, match="huge or not finite"):
+        extend(old, Embeddings(["a", "b", "c"], np.full((3, 3), np.nan, np.float32)))

@@ -54,7 +54,7 @@ def extend(
         if read is not None and read.exists() and output.exists() and read.samefile(output):
             raise ModelError(f"{output} is what is read; name another --output.")
     embeddings = open_model(model)
-    verify(model, to_learn=True)  # what is made of it gets a checksum of its own
+    verify(model)  # what is made of it gets a checksum of its own
     extended = extend_model(embeddings, import_vectors(content, say=say, **request), length=length, seed=seed)
     extended.save(output)
     _tell(extended)

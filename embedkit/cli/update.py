@@ -161,7 +161,7 @@ class Place:
         from embedkit.embeddings import verify
 
         self._number = self.model.stat().st_ino
-        self._checksum = verify(self.model, to_learn=True).checksum
+        self._checksum = verify(self.model).checksum
 
     def _is_same_file(self) -> bool:
         """Tell whether the file is the one that was looked at, not another in its place: the old one is whole then."""

@@ -255,13 +255,8 @@ def _is_utf8(utf8: np.ndarray) -> bool:
     return True
 
 
-def verify(path: str | os.PathLike[str], *, to_learn: bool = False) -> FileInfo:
+def verify(path: str | os.PathLike[str]) -> FileInfo:
     """Check all of a file: what `load` checks, its checksum, that names are distinct and every number finite.
-
-    Parameters
-    ----------
-    to_learn
-        Whether something is to be learned from the vectors, which huge ones are refused for: their squares are none.
 
     Raises
     ------
@@ -277,13 +272,30 @@ def verify(path: str | os.PathLike[str], *, to_learn: bool = False) -> FileInfo:
         if twice is not None:
             raise ModelError(f"{path} is damaged: the {what} {twice!r} stands twice. Train it again.")
     for name, array in _tensors(embeddings).items():
-        bound = _HUGE if to_learn and name in _TYPES else np.inf
-        row = _first_beyond(array, bound) if array.dtype.kind == "f" and array.ndim else -1
+        row = _first_beyond(array, np.inf) if array.dtype.kind == "f" and array.ndim else -1
         if row >= 0:
-            raise ModelError(f"{path} holds numbers that are huge or not finite (row {row} of {name}). Train it again.")
+            raise ModelError(f"{path} holds numbers that are not finite (row {row} of {name}). Train it again.")
     if embeddings.counts is not None and len(embeddings.counts) and embeddings.counts.min() < 0:
         raise ModelError(f"{path} is damaged: it has counts below 0. Train it again.")
     return told
+
+
+def check_learnable(embeddings: Embeddings) -> None:
+    """Refuse vectors from which nothing can be learned, as their squares are beyond float32, or they are no numbers.
+
+    Raises
+    ------
+    ModelError
+        Naming the first.
+    """
+    for name in ("vectors", "context_vectors", "key_vectors"):
+        array = getattr(embeddings, name)
+        row = -1 if array is None else _first_beyond(array, _HUGE)
+        if row >= 0:
+            raise ModelError(
+                f"the model holds numbers that are huge or not finite (row {row} of {name}), from which nothing can be "
+                "learned. Train it again."
+            )
 
 
 def _first_beyond(array: np.ndarray, bound: float) -> int:

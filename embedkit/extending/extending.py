@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from embedkit.embeddings import Embeddings
+from embedkit.embeddings.file import check_learnable
 from embedkit.errors import EmbedkitError, OptionError
 from embedkit.extending.features import WIDTHS, Features
 from embedkit.extending.lengths import Trial
@@ -121,10 +122,12 @@ def extend(embeddings: Embeddings, content: Embeddings, *, length: Length = "aut
     Raises
     ------
     EmbedkitError
-        If there is nothing to learn from, or nothing to extend by.
+        If there is nothing to learn from, or nothing to extend by; or vectors are huge or not finite.
     """
     if length not in ("auto", "typical", "predicted"):
         raise OptionError("length", f"must be 'auto', 'typical' or 'predicted'; got {length!r}.")
+    for whose in (embeddings, content):
+        check_learnable(whose)
     rng = np.random.default_rng(seed)
     known, new = _known(embeddings, content, rng)
     found = _best_map(known, rng)

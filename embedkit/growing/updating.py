@@ -14,6 +14,7 @@ import numpy as np
 from embedkit.contracts import Run, Source, Trainer
 from embedkit.corpus import Corpus
 from embedkit.embeddings import Embeddings, load, verify
+from embedkit.embeddings.file import check_learnable
 from embedkit.errors import EmbedkitError, OptionError, SourceError
 from embedkit.growing.joining import join
 from embedkit.growing.notes import Notes, clear_left, mark_of
@@ -141,7 +142,7 @@ def update(
     >>> emb = embedkit.update("embedkit.safetensors", "sessions", input="monday.csv")
     """
     if not isinstance(model, Embeddings):
-        verify(model, to_learn=True)  # what is made of it gets a checksum of its own
+        verify(model)  # what is made of it gets a checksum of its own
         model = load(model, index=False)
     plugins = plugins or load_plugins()
     free = {name: value for name, value in options.items() if name in FREE}
@@ -176,6 +177,7 @@ def plan_growth(
     options = trainer.options_to_grow(model, build(trainer.Options, as_trained))
     if model.counts is None:
         raise EmbedkitError("the model does not tell how often its tokens occurred, so it cannot grow; train anew.")
+    check_learnable(model)
     to_grow = {name: getattr(options, name) for name in declared}
     return Growth(model, trainer, build(trainer.Options, {**to_grow, **changes}), float(drift), dict(changes), again)
 

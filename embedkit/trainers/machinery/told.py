@@ -33,8 +33,6 @@ def told_options(start: Embeddings, entry: str, options: type, names: Collection
         checked = build(options, given)
     except OptionError as error:
         raise lying(f"{entry}.{error.option}", error.problem) from error
-    except OverflowError as error:  # a whole number that no float holds
-        raise lying(entry, "holds a number that is too large.") from error
     return {name: getattr(checked, name) for name in given}
 
 

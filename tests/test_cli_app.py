@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 import embedkit
 from embedkit.cli.app import app
+from embedkit.cli.failures import Interrupted, told
 
 FAKE = Path(__file__).parent / "data" / "plugins"
 COMMANDS = [
@@ -221,3 +222,29 @@ def test_a_traceback_shows_when_it_is_asked_for(run, tmp_path):
     result = run(*args, env={"EMBEDKIT_TRACEBACK": "1"})
     assert "Traceback (most recent call last)" in result.stderr
     assert result.exit_code == 1
+
+
+def test_what_a_failure_leaves_half_way_is_closed_when_it_is_told(capsys):
+    closed = []
+
+    def reading():
+        try:
+            yield "a sentence"
+        finally:
+            closed.append(True)
+
+    def fails():
+        rows = reading()
+        next(rows)
+        raise KeyboardInterrupt
+
+    try:
+        try:
+            fails()
+        except KeyboardInterrupt as error:
+            raise Interrupted("interrupted: nothing is saved.") from error
+    except Interrupted as error:
+        assert not closed
+        assert told(error) == 130
+        assert closed
+    assert capsys.readouterr().err == "embedkit: interrupted: nothing is saved.\n"

@@ -8,6 +8,7 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import needs
 from postgres_server import PASSWORD
@@ -252,3 +253,60 @@ def test_ctrl_c_ends_it_here_and_on_the_server(shop, tmp_path):
     assert "Traceback" not in err
     assert os.listdir(tmp_path) == []
     assert _left(shop) == 0
+
+
+MANY = "SELECT g % 1000 AS user_id, g % 777 AS item_id FROM generate_series(1, 2000000) g"
+
+
+def _interrupted(after):
+    """Make a trace function that is Ctrl-C at that line of the readers' code; it counts the lines that are passed."""
+    passed = [0]
+
+    def at(frame, event, _):
+        if "embedkit_s" not in frame.f_code.co_filename:
+            return None
+        if event == "line":
+            passed[0] += 1
+            if passed[0] == after:
+                raise KeyboardInterrupt(f"at {frame.f_code.co_filename}:{frame.f_lineno}")
+        return at
+
+    return at, passed
+
+
+def _read_traced(shop, trace):
+    made = source(url=shop.url(), query=MANY)
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        for _ in made.batches():
+            pass
+    finally:
+        sys.settrace(before)
+
+
+@pytest.mark.slow
+def test_ctrl_c_at_any_line_leaves_no_connection_and_no_thread(shop):
+    for _ in range(2):  # the first time modules are loaded, of which each line counts
+        trace, passed = _interrupted(after=None)
+        _read_traced(shop, trace)
+    whole = 0.9 * passed[0]  # how often the server is waited for differs
+    # Most of what can go wrong lies near the beginning.
+    lines = {*np.geomspace(1, whole, 12).astype(int), *np.linspace(1, whole, 24).astype(int)}
+    for line in sorted(int(line) for line in lines):
+        trace, _ = _interrupted(line)
+        with pytest.raises(KeyboardInterrupt) as held:  # with all that its traceback holds on to
+            _read_traced(shop, trace)
+        assert _left(shop) == 0, line
+        assert not _busy("embedkit-sql"), line
+        del held
+
+
+def _busy(name):
+    """Tell whether a thread of that name is left; one that was told to end may take a moment."""
+    until = time.monotonic() + 10
+    while any(thread.name.startswith(name) for thread in threading.enumerate()):
+        if time.monotonic() > until:
+            return True
+        time.sleep(0.02)
+    return False

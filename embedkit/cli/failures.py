@@ -31,14 +31,16 @@ def say(message: str) -> None:
 
 
 def told(error: Exception) -> int:
-    """Tell the user about `error` and return the exit code."""
+    """Tell the user about `error`, let go what it holds on to, and return the exit code."""
     if isinstance(error, ClosedPipe):
         _discard_output()
+        _let_go(error)
         return 0
     if os.environ.get(TRACEBACK):
         traceback.print_exception(error, file=sys.stderr)
     message, code = explain(error)
     say(message)
+    _let_go(error)
     try:
         sys.stdout.flush()
     except (OSError, ValueError):
@@ -101,6 +103,15 @@ def _explain_system(error: OSError) -> str:
     if error.errno == errno.ENOSPC:
         return f"{where}the disk is full; free some space or choose another place with --output or --work-dir."
     return f"{where}{(error.strerror or _one_line(error) or type(error).__name__).rstrip('.')}."
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Close what was left half-way: the interpreter waits for the threads of a reader that its end has not reached."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
 
 
 def _discard_output() -> None:

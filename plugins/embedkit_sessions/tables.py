@@ -269,6 +269,8 @@ def stream(
             for _ in parts:
                 yield from connection.sql(f"SELECT {select} FROM {table.relation}").to_arrow_reader(_rows_of_a_batch())
     except (duckdb.Error, pa.ArrowException, OSError) as error:
+        if "\nKeyboardInterrupt" in str(error):  # of a stream that Python brings: its traceback, as text
+            raise KeyboardInterrupt from None
         raise explain(error, table.name, table.file) from error
     except RuntimeError as error:
         if "interrupted" not in str(error):
@@ -292,18 +294,18 @@ def _filled(connection: duckdb.DuckDBPyConnection, table: Table) -> Generator[No
         _rewind(connection, table)
         yield
         return
-    reader = table.stream.reader()
     part: list[pa.RecordBatch] = []
     rows = 0
-    for batch in reader:
-        part.append(batch)
-        rows += len(batch)
-        if rows >= BATCH_ROWS:
-            connection.register("given", pa.Table.from_batches(part))
-            part, rows = [], 0
-            yield
-    connection.register("given", pa.Table.from_batches(part, reader.schema))
-    yield
+    with table.stream.reader() as reader:  # which closes what brings the rows, wherever it is left
+        for batch in reader:
+            part.append(batch)
+            rows += len(batch)
+            if rows >= BATCH_ROWS:
+                connection.register("given", pa.Table.from_batches(part))
+                part, rows = [], 0
+                yield
+        connection.register("given", pa.Table.from_batches(part, reader.schema))
+        yield
 
 
 def rejected(connection: duckdb.DuckDBPyConnection) -> int:

@@ -6,7 +6,8 @@ import contextlib
 import select
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -21,6 +22,7 @@ _BLOCKS_AHEAD = 12  # which the server sends while the rows before them are numb
 # Types by their number in PostgreSQL's catalogue, which are the same in all its versions.
 _TIMES = {1114: pa.timestamp("us"), 1184: pa.timestamp("us", "UTC"), 1082: pa.timestamp("us")}
 _BYTES = 17
+_LOOK = 0.1  # seconds until a thread that waits for rows looks whether they are still wanted
 _PATIENCE = 5.0  # seconds for the server to take a cancellation
 # Times as Arrow reads them, whatever the server's or the user's settings are.
 _SETTINGS = "SET LOCAL datestyle = 'ISO, YMD'; SET LOCAL timezone = 'UTC'; SET LOCAL client_encoding = 'UTF8'"
@@ -38,30 +40,47 @@ def copied(connection: Connection, sql: str, schema: pa.Schema) -> Iterator[pa.R
     for name, kind in columns:
         if name in schema.names:
             _refuse_kind(connection, name, kind)
-    # On a line of its own, so that a comment at the query's end does not swallow the parenthesis.
-    started = _raw(connection).exec_(f"COPY ({sql}\n) TO STDOUT (FORMAT csv, NULL '')".encode())
-    _checked(started)
-    names = [name for name, _ in columns]
-    tables = (_parsed(block, names, schema) for block in _blocks(connection))
-    for table in _ahead(connection, tables):
-        yield from table.to_batches()
+    stopped = Event()
+    with _stopping(connection, stopped):
+        # On a line of its own, so that a comment at the query's end does not swallow the parenthesis.
+        _checked(_raw(connection).exec_(f"COPY ({sql}\n) TO STDOUT (FORMAT csv, NULL '')".encode()))
+        names = [name for name, _ in columns]
+        tables = (_parsed(block, names, schema) for block in _blocks(connection, stopped))
+        for table in _ahead(tables, stopped):
+            yield from table.to_batches()
 
 
-def _ahead(connection: Connection, tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    """Yield the tables while a thread fetches and parses those behind them; stop the server where nobody goes on."""
-    with ThreadPoolExecutor(1, "embedkit-sql") as beside:
-        waiting = deque(beside.submit(next, tables, None) for _ in range(_BLOCKS_AHEAD))
-        whole = False
-        try:
-            while (table := waiting.popleft().result()) is not None:
+@contextlib.contextmanager
+def _stopping(connection: Connection, stopped: Event) -> Iterator[None]:
+    """Have the server stop where its rows are left half-way: it would notice only with its next row."""
+    try:
+        yield
+    except BaseException:
+        stopped.set()
+        _cancel(connection)
+        raise
+
+
+def _ahead(tables: Iterator[pa.Table], stopped: Event) -> Iterator[pa.Table]:
+    """Yield the tables while a thread fetches and parses those behind them.
+
+    Where nobody goes on, the thread leaves the connection before this ends. Its own end is not waited for: the garbage
+    collector closes forgotten generators wherever it happens to run, even under locks that the end of a thread takes.
+    """
+    beside = ThreadPoolExecutor(1, "embedkit-sql")
+    waiting: deque[Future[pa.Table | None]] = deque()
+    try:
+        while True:
+            while len(waiting) < _BLOCKS_AHEAD:
                 waiting.append(beside.submit(next, tables, None))
-                yield table
-            whole = True
-        finally:
-            for future in waiting:
-                future.cancel()
-            if not whole:
-                _cancel(connection)
+            if (table := waiting[0].result()) is None:
+                break
+            waiting.popleft()
+            yield table
+    finally:
+        stopped.set()
+        wait(waiting)
+        beside.shutdown(wait=False)
 
 
 def _planned(connection: Connection, sql: str) -> list[tuple[str, int]]:
@@ -84,11 +103,11 @@ def _refuse_kind(connection: Connection, name: str, kind: int) -> None:
         raise SourceError(f"column {name!r} holds several values a row; write a row for each (in SQL: unnest).")
 
 
-def _blocks(connection: Connection) -> Iterator[bytes]:
-    """Yield the CSV in blocks of whole rows."""
+def _blocks(connection: Connection, stopped: Event) -> Iterator[bytes]:
+    """Yield the CSV in blocks of whole rows, until there are no more or they are wanted no more."""
     pgconn = _raw(connection)
     get, rows, size = pgconn.get_copy_data, [], 0
-    while True:
+    while not stopped.is_set():
         length, row = get(1)
         if length > 0:
             rows.append(bytes(row))
@@ -97,10 +116,12 @@ def _blocks(connection: Connection) -> Iterator[bytes]:
                 yield b"".join(rows)
                 rows, size = [], 0
         elif length == 0:
-            select.select([pgconn.socket], [], [])
-            pgconn.consume_input()
+            if select.select([pgconn.socket], [], [], _LOOK)[0]:
+                pgconn.consume_input()
         else:
             break
+    if stopped.is_set():
+        return
     # The result behind the last row tells whether it was the last.
     while (result := pgconn.get_result()) is not None:
         _checked(result)
@@ -109,7 +130,6 @@ def _blocks(connection: Connection) -> Iterator[bytes]:
 
 
 def _cancel(connection: Connection) -> None:
-    """Have the server stop: it would notice only with its next row that nobody listens. That ends the thread too."""
     from psycopg import Error, pq
 
     driver: Any = connection.connection.dbapi_connection

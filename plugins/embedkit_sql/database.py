@@ -87,13 +87,7 @@ class Database:
         from sqlalchemy import exc
 
         try:
-            connection = self._engine.connect()
-        except exc.SQLAlchemyError as error:
-            raise SourceError(
-                f"cannot connect to {self.name}: {self.told(error)}; check the URL, and that the server runs."
-            ) from None
-        try:
-            with connection, _given_up(connection):
+            with self._connect() as connection, _given_up(connection):
                 if self._url.get_backend_name() == "postgresql":
                     connection = connection.execution_options(
                         isolation_level="REPEATABLE READ", postgresql_readonly=True
@@ -103,6 +97,16 @@ class Database:
                 yield connection
         except (exc.SQLAlchemyError, self._engine.dialect.loaded_dbapi.Error) as error:
             raise self.refused(error) from None
+
+    def _connect(self) -> Connection:
+        from sqlalchemy import exc
+
+        try:
+            return self._engine.connect()
+        except exc.SQLAlchemyError as error:
+            raise SourceError(
+                f"cannot connect to {self.name}: {self.told(error)}; check the URL, and that the server runs."
+            ) from None
 
     def refused(self, error: BaseException) -> SourceError:
         """Return the error for a statement that fails, or a connection that is lost while rows come."""

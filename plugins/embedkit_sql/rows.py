@@ -71,9 +71,9 @@ class Rows:
         return reader.__arrow_c_stream__(requested_schema)
 
     def _batches(self) -> Iterator[pa.RecordBatch]:
-        read: Callable[..., Iterator[pa.RecordBatch]] = copying.copied if self.database.copies else fetching.fetched
-        self._failure.error = None
         try:
+            self._failure.error = None
+            read: Callable[..., Iterator[pa.RecordBatch]] = copying.copied if self.database.copies else fetching.fetched
             with self.database.connected() as connection:
                 yield from read(connection, self.statement.sql(connection, self.schema.names), self.schema)
         except SourceError as error:

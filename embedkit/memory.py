@@ -51,6 +51,11 @@ def check_fits(needed: int, what: str, remedy: str) -> None:
         )
 
 
+def smaller(size: int, otherwise: str) -> str:
+    """Return the advice for vectors that do not fit: the size that would, if any, or another remedy."""
+    return f"a --vector-size of {size:,} would fit, or {otherwise}" if size > 0 else otherwise
+
+
 def give_back() -> None:
     """Hand freed memory back to the system, which the C library would keep for itself (glibc; elsewhere nothing)."""
     with contextlib.suppress(OSError, AttributeError):

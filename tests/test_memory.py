@@ -12,7 +12,7 @@ import pytest
 import embedkit
 from embedkit import Corpus, EmbedkitError
 from embedkit.corpus.vocabulary import GrowingVocabulary
-from embedkit.memory import available_bytes, check_fits, of_cgroups, of_machine, readable
+from embedkit.memory import available_bytes, check_fits, of_cgroups, of_machine, readable, smaller
 
 
 def test_there_is_some_memory():
@@ -45,6 +45,11 @@ def test_what_does_not_fit_is_refused_with_the_remedy():
 )
 def test_bytes_are_said_as_people_say_them(n_bytes, text):
     assert readable(n_bytes) == text
+
+
+def test_a_smaller_size_is_advised_where_one_would_fit():
+    assert smaller(1200, "take fewer tokens") == "a --vector-size of 1,200 would fit, or take fewer tokens"
+    assert smaller(0, "take fewer tokens") == "take fewer tokens"
 
 
 def test_vectors_that_would_not_fit_are_refused_before_training():

@@ -11,7 +11,7 @@ from embedkit.contracts import History, Run
 from embedkit.corpus import Corpus
 from embedkit.embeddings import Embeddings
 from embedkit.errors import EmbedkitError
-from embedkit.memory import available_bytes, check_fits
+from embedkit.memory import available_bytes, check_fits, smaller
 from embedkit.trainers.contrast import kernels_contrastive as kernels
 from embedkit.trainers.contrast.examples import Examples, HeldOutTokens, NextTokens
 from embedkit.trainers.contrast.starting import grow, random_vectors, singular_vectors
@@ -208,7 +208,7 @@ def _check_memory(corpus: Corpus, options: ContrastiveOptions, settings: Setting
     check_fits(
         rest + size * a_number,
         f"learning vectors of {n_tokens:,} tokens × {size:,} in batches of {batch:,}",
-        f"a --vector-size of {fits:,} would fit" if fits else "lower --batch-size or --negative",
+        smaller(fits, "lower --batch-size or --negative"),
     )
 
 

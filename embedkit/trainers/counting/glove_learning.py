@@ -16,7 +16,7 @@ from embedkit.corpus.cooccurrence import Cooccurrences, count_cooccurrences
 from embedkit.corpus.workdir import WorkFolder, check_room
 from embedkit.embeddings import Embeddings
 from embedkit.errors import EmbedkitError
-from embedkit.memory import available_bytes, check_fits
+from embedkit.memory import available_bytes, check_fits, smaller
 from embedkit.trainers.counting import kernels_glove, tournament
 from embedkit.trainers.counting.kernels_glove import ROWS_A_TOKEN
 from embedkit.trainers.glove import GloVeOptions
@@ -241,7 +241,7 @@ def _check_memory(n_tokens: int, size: int) -> None:
     check_fits(
         4 * rows * n_tokens * padded(size + 2),
         f"vectors of {n_tokens:,} tokens × {size:,}, two of each with AdaGrad's sums,",
-        f"a --vector-size of {fits:,} would fit, or fewer tokens by a higher --min-count",
+        smaller(fits, "take fewer tokens by a higher --min-count"),
     )
 
 

@@ -13,7 +13,7 @@ from embedkit.contracts import History, Run
 from embedkit.corpus import Corpus
 from embedkit.embeddings import Embeddings
 from embedkit.errors import EmbedkitError
-from embedkit.memory import available_bytes, check_fits
+from embedkit.memory import available_bytes, check_fits, smaller
 from embedkit.trainers.als import ALSOptions
 from embedkit.trainers.factors import kernels_als
 from embedkit.trainers.factors.seen import rows_of
@@ -254,7 +254,7 @@ def _check_memory(corpus: Corpus, options: ALSOptions, run: Run) -> None:
     check_fits(
         a_number * options.vector_size + rest,
         f"vectors of {n_tokens:,} tokens and {n_keys:,} rows × {options.vector_size:,} from {n:,} interactions",
-        f"a --vector-size of {fits:,} would fit" if fits else "take fewer interactions",
+        smaller(fits, "take fewer interactions"),
     )
 
 

@@ -21,7 +21,7 @@ from embedkit.corpus.cooccurrence import Cooccurrences, count_cooccurrences
 from embedkit.corpus.workdir import WorkFolder
 from embedkit.embeddings import Embeddings
 from embedkit.errors import EmbedkitError
-from embedkit.memory import available_bytes, check_fits
+from embedkit.memory import available_bytes, check_fits, smaller
 from embedkit.trainers.factors import kernels_ppmi
 from embedkit.trainers.factors.subspace import Subspace, gram_product, n_parts
 from embedkit.trainers.machinery.counting_parts import count_parts
@@ -176,7 +176,7 @@ def _check_memory(n_tokens: int, width: int) -> None:
     check_fits(
         4 * _TABLES * n_tokens * width + WORKING,
         f"singular vectors of {n_tokens:,} tokens × {width:,}",
-        f"a --vector-size of {fits:,} would fit, or fewer tokens by a higher --min-count",
+        smaller(fits, "take fewer tokens by a higher --min-count"),
     )
 
 

@@ -12,7 +12,7 @@ from embedkit.contracts import History, Run
 from embedkit.corpus import Corpus
 from embedkit.embeddings import Embeddings
 from embedkit.errors import OptionError
-from embedkit.memory import available_bytes, check_fits
+from embedkit.memory import available_bytes, check_fits, smaller
 from embedkit.trainers.factors.holdout import held_out
 from embedkit.trainers.factors.seen import histories_of, rows_of
 from embedkit.trainers.factors.spectral_choice import FIXED, choose, parts_of_choice, to_choose
@@ -95,7 +95,7 @@ def _check_memory(corpus: Corpus, options: SpectralOptions, run: Run) -> None:
     check_fits(
         4 * TABLES * n_tokens * (size + OVERSAMPLING) + rest,
         f"singular vectors of {n_tokens:,} tokens × {size:,} from {n:,} interactions",
-        f"a --vector-size of {fits:,} would fit" if fits else "take fewer interactions",
+        smaller(fits, "take fewer interactions"),
     )
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from embedkit.contracts import Run
 from embedkit.corpus import Corpus
 from embedkit.engines.engine import Engine
-from embedkit.memory import available_bytes, check_fits
+from embedkit.memory import available_bytes, check_fits, smaller
 
 WORKING = 48 << 20  # compiled kernels, threads, blocks that are worked on
 _BYTES_A_TOKEN = 40  # of the vocabulary: what is drawn from, and what it is made of
@@ -80,7 +80,7 @@ def check_parts(
     check_fits(
         a_number * size + rest,
         f"{what} × {size:,} in partitions",
-        f"a --vector-size of {fits:,} would fit" if fits else "take fewer tokens by a higher --min-count",
+        smaller(fits, "take fewer tokens by a higher --min-count"),
     )
 
 

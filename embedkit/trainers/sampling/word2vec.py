@@ -12,7 +12,7 @@ from embedkit.contracts import Run
 from embedkit.corpus import Corpus
 from embedkit.embeddings import Embeddings
 from embedkit.errors import EmbedkitError
-from embedkit.memory import available_bytes, available_cores, check_fits
+from embedkit.memory import available_bytes, available_cores, check_fits, smaller
 from embedkit.trainers.machinery.distributions import keep_probabilities
 from embedkit.trainers.machinery.growth import Known, Tether, shares
 from embedkit.trainers.machinery.kernels_tiles import LANES
@@ -200,7 +200,7 @@ def _check_memory(n_tokens: int, options: Word2VecOptions) -> None:
     check_fits(
         a_number * padded(size) + rest,
         f"vectors of {n_tokens:,} tokens × {size:,}",
-        f"a --vector-size of {fits:,} would fit, or fewer tokens by a higher --min-count",
+        smaller(fits, "take fewer tokens by a higher --min-count"),
     )
 
 

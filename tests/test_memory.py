@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 import embedkit
-from embedkit import Corpus, EmbedkitError
+from embedkit import Corpus, EmbedkitError, Sentence
 from embedkit.corpus.vocabulary import GrowingVocabulary
 from embedkit.memory import available_bytes, check_fits, of_cgroups, of_machine, readable, smaller
 
@@ -59,6 +59,14 @@ def test_vectors_that_would_not_fit_are_refused_before_training():
     ) as caught:
         embedkit.train(corpus, "skipgram", vector_size=100_000)
     assert "\n" not in str(caught.value)
+
+
+def test_what_als_needs_counts_the_square_of_the_size(monkeypatch):
+    for where in ("embedkit.memory", "embedkit.trainers.factors.factorization"):
+        monkeypatch.setattr(f"{where}.available_bytes", lambda: 10**9)
+    corpus = Corpus.from_sentences([Sentence([f"t{i}", f"t{i + 1}"], key=f"k{i}") for i in range(9)])
+    with pytest.raises(EmbedkitError, match=r"× 90,000 .* would need 97.3 GB .* 1 GB are free; a --vector-size of 8,8"):
+        embedkit.train(corpus, "als", vector_size=90_000)
 
 
 def test_a_limit_of_the_process_counts():

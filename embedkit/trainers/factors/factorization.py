@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -28,6 +29,7 @@ _COST_OF_A_PART = 1 << 20  # numbers of a part's rows and of its entries' vector
 _WORTH_GATHERING = 1 << 22
 _TOLERANCE = 1e-5  # of the right-hand side: about what float32 can tell
 _MOST_STEPS = 200
+_GRAMIAN = 12  # bytes of each of its numbers: float64, and float32 of what is added to it or solved with
 UNTIL_SOLVED = (_MOST_STEPS, _TOLERANCE)
 
 
@@ -245,14 +247,15 @@ def _grow(model: Factorization, corpus: Corpus, run: Run) -> Tether:
 
 
 def _check_memory(corpus: Corpus, options: ALSOptions, run: Run) -> None:
-    """Refuse vectors that do not fit: those of keys and tokens twice, and once more with their offsets."""
+    """Refuse vectors that do not fit: those of keys and tokens twice, and once more with their offsets; the gramian."""
     n_tokens, n_keys, n = len(corpus.tokens), n_rows(corpus), n_interactions(corpus, run)
     rest = of_interactions(n)
     a_number = 4 * (4 * n_tokens + 3 * n_keys if options.loss == "explicit" else 2 * (n_tokens + n_keys))
     available = available_bytes()
-    fits = 0 if available is None else max(0, available - rest) // a_number
+    half = a_number / (2 * _GRAMIAN)
+    fits = 0 if available is None else int(math.sqrt(half**2 + max(0, available - rest) / _GRAMIAN) - half)
     check_fits(
-        a_number * options.vector_size + rest,
+        a_number * options.vector_size + _GRAMIAN * options.vector_size**2 + rest,
         f"vectors of {n_tokens:,} tokens and {n_keys:,} rows × {options.vector_size:,} from {n:,} interactions",
         smaller(fits, "take fewer interactions"),
     )
@@ -319,8 +322,11 @@ def penalty_of(entries: History, n_others: int, alpha: float, options: ALSOption
 
 def gramian_of(factors: np.ndarray) -> np.ndarray:
     """Return factorsᵀ factors, float64 (width × width), summed in blocks so that little is lost."""
-    blocks = range(0, len(factors), 4096)
-    return sum((factors[b : b + 4096].T @ factors[b : b + 4096]).astype(np.float64) for b in blocks)  # type: ignore[return-value]
+    gramian = np.zeros((factors.shape[1], factors.shape[1]))
+    for first in range(0, len(factors), 4096):
+        block = factors[first : first + 4096]
+        gramian += block.T @ block
+    return gramian
 
 
 def _compile(model: Factorization, run: Run) -> None:

@@ -132,6 +132,21 @@ def test_a_thread_that_fails_stops_the_others(monkeypatch):
         embedkit.train(zipf_corpus([4000], 200), "skipgram", reproducible=True, workers=3, **OPTIONS)
 
 
+def test_where_not_all_threads_can_be_had_the_others_end(monkeypatch):
+    start = threading.Thread.start
+
+    def first_alone(thread):
+        if thread.name.startswith("ThreadPoolExecutor") and thread.name.endswith("_1"):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", first_alone)
+    before = set(threading.enumerate())
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        embedkit.train(zipf_corpus([4000], 200), "skipgram", reproducible=True, workers=2, vector_size=4)
+    assert set(threading.enumerate()) <= before
+
+
 def test_an_interruption_ends_the_threads():
     class Impatient(Run):
         def progress(self, done, total, **more):

@@ -243,9 +243,9 @@ def _go_on(workers: Sequence[Worker], told: Callable[[], bool]) -> list[Worker]:
         return False
 
     with ThreadPoolExecutor(len(workers)) as pool:
-        futures = {pool.submit(work, worker): worker for worker in workers}
-        working = set(futures)
         try:
+            futures = {pool.submit(work, worker): worker for worker in workers}
+            working = set(futures)
             while working:
                 finished, working = wait(working, timeout=_LOOK_EVERY)
                 for future in finished:

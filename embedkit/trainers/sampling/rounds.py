@@ -187,7 +187,11 @@ class Streams:
         """Go on for a fraction of a second, to the end of a round; False when all streams are done."""
         relay = _Relay(len(self._parts), self._n_threads, time.monotonic() + _LOOK_EVERY)
         with ThreadPoolExecutor(self._n_threads) as pool:
-            working = [pool.submit(self._work, share, relay) for share in range(self._n_threads)]
+            try:
+                working = [pool.submit(self._work, share, relay) for share in range(self._n_threads)]
+            except BaseException:  # where no thread can be had, say: the others would wait for it
+                relay.abort()
+                raise
             wait(working)
         for error in sorted(filter(None, (w.exception() for w in working)), key=_is_consequence):
             raise error

@@ -6,6 +6,7 @@ import gc
 import json
 import socket
 import threading
+import time
 import tracemalloc
 import weakref
 from concurrent.futures import ThreadPoolExecutor
@@ -93,6 +94,20 @@ def test_answers_are_counted_until_they_are_written(client):
             wait_for(lambda: waiting.qsize() == 3)
             assert client.server.live.room.at_work == 12_000
         assert all(read_all(peer).startswith(b"HTTP/1.1 200") for peer in peers)
+    wait_for(lambda: client.server.live.room.at_work == 0)
+
+
+def test_work_that_does_not_begin_in_time_is_refused(client, monkeypatch):
+    monkeypatch.setattr("embedkit.server.answers.LONGEST_WAIT", 0.2)
+    with contextlib.ExitStack() as stack:
+        with doing_nothing_slowly(client) as waiting:
+            peer = post(client, stack, b"/api/vectors", {"tokens": ["item1"]})
+            wait_for(lambda: waiting.qsize() == 1)
+            time.sleep(0.3)
+        answer = read_all(peer)
+    assert answer.startswith(b"HTTP/1.1 503")
+    assert b"too busy to answer in time; ask again." in answer
+    assert b"\r\nretry-after: 2\r\n" in answer.lower()
     wait_for(lambda: client.server.live.room.at_work == 0)
 
 

@@ -1,6 +1,7 @@
 """The server's one pass over all vectors, beside plain NumPy."""
 
 import asyncio
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -13,6 +14,7 @@ import embedkit
 from embedkit.errors import EmbedkitError
 from embedkit.server.kernels import LANES
 from embedkit.server.ranker import Question, Ranker, unit
+from embedkit.server.refusals import LONGEST_WAIT, Refusal
 
 NONE = np.empty(0, np.int32)
 
@@ -117,4 +119,27 @@ def test_single_questions_come_between_many():
 
         asyncio.run(both())
     assert done == ["single", "many"]
+    assert rank.waiting == 0
+
+
+def test_whose_turn_comes_too_late_is_refused_and_the_others_are_answered():
+    _, rank = ranker(50, 8)
+    late = time.monotonic() - LONGEST_WAIT - 1
+    with ThreadPoolExecutor(1) as pool:
+        rank._executor = pool
+
+        async def ask():
+            asked = [
+                rank.rank(Question(1, NONE, row=0)),
+                rank.rank(Question(1, NONE, row=1, asked=late)),
+                rank.rank_many([Question(1, NONE, row=2), Question(1, NONE, row=3, asked=late)]),
+                rank.rank(Question(1, NONE, row=4)),
+            ]
+            return await asyncio.gather(*asked, return_exceptions=True)
+
+        first, second, many, last = asyncio.run(ask())
+    for refused in (second, many):
+        assert isinstance(refused, Refusal)
+        assert (refused.status, refused.retry_after) == (503, 2)
+    assert len(first[0]) == len(last[0]) == 1
     assert rank.waiting == 0

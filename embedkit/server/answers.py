@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
+from time import monotonic
 from typing import Any, TypeVar
 
 import numpy as np
@@ -17,7 +18,7 @@ from embedkit.scoring import normalized
 from embedkit.server import parameters as asked
 from embedkit.server.large import Room, Written, written
 from embedkit.server.ranker import MOST_ENTRIES, Question, Ranking
-from embedkit.server.refusals import Refusal
+from embedkit.server.refusals import LONGEST_WAIT, Refusal, too_late
 from embedkit.server.served import Served
 from embedkit.server.settings import Settings
 
@@ -334,7 +335,14 @@ class Answers:
             self._seeking = False
 
     async def _slowly(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._slow, work)
+        since = monotonic()
+
+        def in_time() -> T:
+            if monotonic() - since > LONGEST_WAIT:
+                raise too_late()
+            return work()
+
+        return await asyncio.get_running_loop().run_in_executor(self._slow, in_time)
 
     async def _maybe_slowly(self, names: Sequence[str], work: Callable[[], T]) -> T:
         return work() if len(names) <= _FEW else await self._slowly(work)

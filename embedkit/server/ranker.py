@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Executor
@@ -13,6 +14,7 @@ import numpy as np
 
 from embedkit.contracts import History
 from embedkit.scoring import normalized
+from embedkit.server.refusals import LONGEST_WAIT, too_late
 from embedkit.server.spaces import MOST, spaces_of
 
 if TYPE_CHECKING:
@@ -48,6 +50,8 @@ class Question:
     seen
         int32, more ids that are no answers: a history as the model holds it, which may be long and is copied in the
         thread alone.
+    asked
+        When, by the monotonic clock.
     """
 
     topn: int
@@ -56,6 +60,7 @@ class Question:
     row: int = -1
     history: History | None = None
     seen: np.ndarray = field(default_factory=lambda: _NOTHING)
+    asked: float = field(default_factory=time.monotonic, repr=False)
     answer: asyncio.Future[Ranking] | None = field(default=None, repr=False)
 
 
@@ -89,11 +94,23 @@ class Ranker:
         return len(self._single) + len(self._bulk)
 
     async def rank(self, question: Question) -> Ranking:
-        """Return the best candidates of a question."""
+        """Return the best candidates of a question.
+
+        Raises
+        ------
+        Refusal
+            With 503 where its turn comes too late.
+        """
         return await self._put(question, self._single)
 
     async def rank_many(self, questions: Sequence[Question]) -> list[Ranking]:
-        """Return the best candidates of each question; single questions of others come in between."""
+        """Return the best candidates of each question; single questions of others come in between.
+
+        Raises
+        ------
+        Refusal
+            With 503 where the turn of one comes too late.
+        """
         return list(await asyncio.gather(*(self._put(question, self._bulk) for question in questions)))
 
     def _put(self, question: Question, queue: deque[Question]) -> asyncio.Future[Ranking]:
@@ -122,8 +139,14 @@ class Ranker:
         """Take questions from a queue: one, and those after it whose histories are not too long in all."""
         taken: list[Question] = []
         entries = 0
+        begun_by = time.monotonic() - LONGEST_WAIT
         while queue and len(taken) < most:
-            if queue[0].answer is not None and not queue[0].answer.done():
+            answer = queue[0].answer
+            if answer is not None and not answer.done():
+                if queue[0].asked < begun_by:
+                    answer.set_exception(too_late())
+                    queue.popleft()
+                    continue
                 entries += self._entries(queue[0])
                 if taken and entries > MOST_ENTRIES:
                     break

@@ -7,6 +7,9 @@ from typing import Any
 
 from embedkit.errors import EmbedkitError
 
+LONGEST_WAIT = 10.0
+"""Seconds in which the work on a request has to begin: who asked gives up some time, and asks again."""
+
 
 class Refusal(EmbedkitError):  # noqa: N818 - an answer, not a fault
     """A request that is not answered.
@@ -48,3 +51,8 @@ class Refusal(EmbedkitError):  # noqa: N818 - an answer, not a fault
         if self.status == HTTPStatus.UNAUTHORIZED:
             headers["www-authenticate"] = 'Bearer realm="embedkit"'
         return headers
+
+
+def too_late() -> Refusal:
+    """Return the refusal of a request whose turn came after `LONGEST_WAIT`."""
+    return Refusal(503, "the server is too busy to answer in time; ask again.", retry_after=2)

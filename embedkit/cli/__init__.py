@@ -5,7 +5,10 @@ import sys
 
 def main() -> None:
     """Run the command `embedkit` and leave with its exit code."""
+    from embedkit.cli.interrupts import hear_once
+
     try:
+        hear_once()
         from embedkit.cli.app import app
 
         app()

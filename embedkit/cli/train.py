@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +13,7 @@ from embedkit.cli.checkpointing import checkpoint_flags, checkpoint_of
 from embedkit.cli.dividing import engine_flags, engine_of
 from embedkit.cli.failures import Interrupted
 from embedkit.cli.flags import SpecFlag, given_values, look_ahead, repeat_flags
+from embedkit.cli.interrupts import deaf
 from embedkit.cli.model import DEFAULT_MODEL, FILE, refuse_to_replace_other
 from embedkit.cli.registry import registry
 from embedkit.cli.stopping import stopping_flags, stopping_of
@@ -208,7 +207,7 @@ def _run_plan(
         if checkpoint is not None:
             checkpoint.clear()
     except KeyboardInterrupt as interrupt:
-        with _deaf_to_interrupts():
+        with deaf():
             goes_on = "; --resume goes on" if checkpoint is not None and checkpoint.path.exists() else ""
             raise Interrupted(f"{_save_partial(run, output)}{goes_on}.") from interrupt
     run.close()
@@ -237,13 +236,3 @@ def _save_partial(run: TerminalRun, output: Path) -> str:
 def _partial(output: Path) -> Path:
     """Return where what was learned before Ctrl-C is saved."""
     return output.with_name(output.name + ".partial")
-
-
-@contextlib.contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
-    """Let no second Ctrl-C break off the saving."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -62,7 +62,7 @@ def running():
 def _wait(port, process):
     import psycopg
 
-    for _ in range(200):
+    for _ in range(1200):
         assert process.poll() is None, "the server did not start"
         with contextlib.suppress(psycopg.OperationalError):
             psycopg.connect(Server(port).url()).close()

@@ -15,6 +15,7 @@ needs("fastapi", "uvicorn", "httptools", "prometheus_client", "selenium", "axe_p
 needs(programs=("chromium", "chromedriver"))
 
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -22,7 +23,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 # Of that package the file of axe-core is used alone, so that Playwright itself need not be installed.
 AXE = Path(importlib.util.find_spec("axe_playwright_python").origin).with_name("axe.min.js").read_text("utf-8")
-PATIENCE = 20
+PATIENCE = 60
 FLAGS = [
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update"),
@@ -81,7 +82,8 @@ class Page:
         return self.run("[...document.querySelectorAll(arguments[0])].map((e) => e.textContent)", selector)
 
     def until(self, condition, what):
-        return WebDriverWait(self.browser, PATIENCE, 0.05).until(lambda _: condition(), what)
+        drawn_anew = (StaleElementReferenceException, IndexError)  # between two looks of a condition
+        return WebDriverWait(self.browser, PATIENCE, 0.05, drawn_anew).until(lambda _: condition(), what)
 
     def wait(self, selector, n=1):
         return self.until(lambda: (found := self.all(selector)) and len(found) >= n and found, selector)[0]

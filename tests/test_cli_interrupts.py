@@ -1,5 +1,6 @@
 """Ctrl-C, heard once."""
 
+import math
 import os
 import signal
 import subprocess
@@ -7,14 +8,17 @@ import sys
 
 import pytest
 
+import embedkit
 from embedkit.cli import interrupts
+from embedkit.cli.failures import explain
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
 
 
 @pytest.fixture
-def handler():
-    """Give back the handler that there was."""
+def handler(monkeypatch):
+    """Give back the handler that there was, and forget what was heard."""
+    monkeypatch.setattr(interrupts, "_heard", -math.inf)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -62,6 +66,16 @@ def test_what_must_not_be_broken_off_hears_none():
         press()
     with pytest.raises(KeyboardInterrupt):
         press()
+
+
+@pytest.mark.usefixtures("handler")
+def test_what_compiled_code_makes_of_it_is_no_bug():
+    assert explain(ValueError("invalid matrix"))[0].startswith("this is a bug in embedkit")
+    interrupts.hear_once()
+    with pytest.raises(KeyboardInterrupt):
+        press()
+    assert explain(ValueError("invalid matrix")) == ("interrupted.", 130)
+    assert explain(embedkit.EmbedkitError("the disk is full.")) == ("the disk is full.", 1)
 
 
 def test_the_command_hears_it_once(tmp_path):

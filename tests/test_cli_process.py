@@ -130,6 +130,20 @@ def test_ctrl_c_while_reading_saves_nothing_and_says_so(env):
     assert not Path("embedkit.safetensors").exists()
 
 
+def test_ctrl_c_ends_waiting_for_a_silent_pipe(env):
+    os.mkfifo("fifo")
+    command = [*EMBEDKIT, "train", "--source", "text", "--input", "fifo"]
+    process = subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True)
+    with open("fifo", "w") as writing:
+        writing.write("a b c " * 100)
+        writing.flush()
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert stderr.splitlines()[-1] == "embedkit: interrupted before anything was learned: nothing is saved."
+
+
 class Terminal:
     """A terminal of 80 columns with a command in it."""
 

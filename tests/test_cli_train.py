@@ -211,6 +211,21 @@ def test_an_interrupt_saves_what_was_learned_beside_the_model(run):
     assert embedkit.load("embedkit.safetensors.partial").vectors.shape[1] == 4
 
 
+def test_an_interrupt_when_the_model_is_saved_tells_that_it_is(run, monkeypatch):
+    MODEL.write_text("old")
+
+    def interrupted(folder):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("embedkit.embeddings.replacing._sync_folder", interrupted)
+    result = train(run, "--input", "one.txt")
+    assert result.exit_code == 130
+    told = result.stderr.splitlines()[-1]
+    assert told == "embedkit: interrupted when embedkit.safetensors was saved already: it is whole."
+    assert embedkit.load(MODEL).vectors.shape[1] == 4
+    assert not Path("embedkit.safetensors.partial").exists()
+
+
 def test_preview_shows_the_first_sentences_and_counts_what_was_read(run):
     result = run("sources", "preview", "letters", "--input", "one.txt", "two.txt", "--upper", "--count", "2")
     assert result.exit_code == 0, result.stderr

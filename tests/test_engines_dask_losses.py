@@ -43,10 +43,22 @@ def scheduler(started, tmp_path):
     told = tmp_path / "scheduler.json"
     words = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(told)]
     started("distributed.cli.dask_scheduler", *words, stderr=subprocess.DEVNULL)
-    while not told.exists():
+    while not (told.exists() and told.stat().st_size):
         time.sleep(0.1)
     with Client(scheduler_file=str(told), set_as_default=False) as client:
         return client.scheduler.address
+
+
+@pytest.fixture
+def learning(scheduler):
+    """Give what waits until some epochs are over: nothing tells of them, but by then the scheduler has done so much."""
+
+    def wait():
+        with Client(scheduler, set_as_default=False) as client:
+            while client.run_on_scheduler(lambda dask_scheduler: dask_scheduler.transition_counter) < 200:
+                time.sleep(0.1)
+
+    return wait
 
 
 @pytest.fixture
@@ -84,7 +96,7 @@ def training(request, started, scheduler, tmp_path):
         process = started(
             "embedkit", "train", *flags, "--input", str(path), stderr=subprocess.PIPE, text=True, **options
         )
-        patience = threading.Timer(60, process.kill)  # so that a test fails where it would hang
+        patience = threading.Timer(200, process.kill)  # so that a test fails where it would hang
         patience.start()
         request.addfinalizer(patience.cancel)
         return process, iter(process.stderr)
@@ -102,11 +114,11 @@ def until(lines, words):
     raise AssertionError(f"{words!r} was never said: {read}")
 
 
-def test_the_only_worker_is_waited_for_and_ctrl_c_ends_the_waiting(training, worker, visits):
+def test_the_only_worker_is_waited_for_and_ctrl_c_ends_the_waiting(training, worker, visits, learning):
     first = worker()
     process, lines = training(visits)
     until(lines, "Read")
-    time.sleep(1)
+    learning()
     first.kill()
     until(lines, "is left; waiting up to 60 s for one to join")
     second = worker()
@@ -115,19 +127,19 @@ def test_the_only_worker_is_waited_for_and_ctrl_c_ends_the_waiting(training, wor
     until(lines, "is left; waiting up to 60 s for one to join")
     process.send_signal(signal.SIGINT)
     rest = list(lines)
-    assert process.wait(timeout=30) == 130
+    assert process.wait(timeout=60) == 130
     assert len(rest) == 1
     assert "interrupted; nothing is saved: no worker of" in rest[0]
 
 
-def test_ctrl_c_on_a_cluster_saves_what_was_learned(training, worker, visits, tmp_path):
+def test_ctrl_c_on_a_cluster_saves_what_was_learned(training, worker, visits, tmp_path, learning):
     worker()
     process, lines = training(visits)
     until(lines, "Read")
-    time.sleep(2)
+    learning()
     process.send_signal(signal.SIGINT)
     rest = list(lines)
-    assert process.wait(timeout=30) == 130
+    assert process.wait(timeout=60) == 130
     assert len(rest) == 1
     assert "is saved as" in rest[0]
     assert (tmp_path / "m.safetensors.partial").exists()
@@ -191,5 +203,5 @@ def test_a_relative_path_is_told_to_be_looked_for_where_the_worker_is(training, 
     worker()
     process, lines = training(visits.name, cwd=tmp_path)
     rest = list(lines)
-    assert process.wait(timeout=30) == 1
+    assert process.wait(timeout=60) == 1
     assert f"a relative path from their own folder (here {tmp_path / 'elsewhere'}): give an absolute one" in rest[-1]

@@ -23,6 +23,7 @@ from embedkit.options import build
 from embedkit_graph import GraphWalks, Options
 from embedkit_graph.graph import Findings
 from embedkit_graph.inputs import Settings, read_edges
+from embedkit_graph.mat import MatFile
 from embedkit_graph.sample import CLUBS
 
 
@@ -246,3 +247,15 @@ def test_the_sample_shows_its_communities():
         for near, _ in emb.most_similar(pupil, topn=5)
     ]
     assert np.mean(right) > 0.9
+
+
+def test_what_is_unpacked_lies_in_the_work_folder(tmp_path):
+    path, folder = tmp_path / "a.mat", tmp_path / "work"
+    folder.mkdir()
+    savemat(path, {"network": sp.csc_matrix(np.eye(3)[[1, 2, 0]])})
+    with MatFile(path, "a.mat", folder) as mat:
+        assert len(list(folder.iterdir())) == 1
+        assert mat.matrix("network").nnz == 3
+    with MatFile(path, "a.mat", folder):
+        pass  # its process is ended, whatever it waits for
+    assert not list(folder.iterdir())

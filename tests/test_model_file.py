@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import stat
@@ -420,3 +421,14 @@ def test_a_link_is_followed_and_permissions_are_the_usual(path, tmp_path):
     umask = os.umask(0)
     os.umask(umask)
     assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~umask
+
+
+def test_a_file_that_cannot_be_mapped_is_not_called_damaged(tmp_path, monkeypatch):
+    make().save(tmp_path / "m.safetensors")
+
+    def full(*_, **__):
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+    monkeypatch.setattr(np, "memmap", full)
+    with pytest.raises(ModelError, match=r"m\.safetensors cannot be read: Cannot allocate memory\.$"):
+        load(tmp_path / "m.safetensors")

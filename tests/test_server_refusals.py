@@ -144,7 +144,7 @@ def test_a_client_that_leaves_amid_its_body_is_no_bug(path):
     with serving(path) as client:
         with socket.create_connection(client.address) as leaving:
             leaving.sendall(b"POST /api/similar HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\n{")
-        counted, deadline = b"", time.monotonic() + 5
+        counted, deadline = b"", time.monotonic() + 20
         while b'status="499"' not in counted and time.monotonic() < deadline:
             counted = client.get("/metrics")[1]
         assert b'embedkit_requests_total{route="/api/similar",status="499"} 1.0' in counted
@@ -177,9 +177,10 @@ def test_no_address_but_loopback_without_a_token(tmp_path):
 
 def test_too_many_requests_are_sent_away(path):
     with serving(path, rate=5) as client:
-        answers = [client("GET", "/api/similar?token=item1") for _ in range(9)]
+        answers = [client("GET", "/api/similar?token=item1") for _ in range(30)]
         assert [status for status, _, _ in answers][:5] == [200] * 5
-        status, headers, body = answers[-1]
+        # A slow machine asks so slowly that some of those behind are let in again.
+        status, headers, body = next(answer for answer in answers if answer[0] != 200)
         assert_refused((status, body), 429, "5 requests a second")
         assert int(headers["retry-after"]) == body["retry_after"] >= 1
         assert client.get("/health")[0] == 200
@@ -197,7 +198,8 @@ def test_too_many_requests_are_sent_away(path):
     ],
 )
 def test_slow_and_strange_clients_are_hung_up_on(path, sent, status):
-    with serving(path, patience=0.3) as client, socket.create_connection(client.address, timeout=10) as peer:
+    patience = 0.3 if status == 408 else 10
+    with serving(path, patience=patience) as client, socket.create_connection(client.address, timeout=20) as peer:
         peer.sendall(sent)
         answer = b""
         while part := peer.recv(1 << 16):

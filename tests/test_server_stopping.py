@@ -37,7 +37,8 @@ def wait_for(condition):
         time.sleep(0.02)
 
 
-def test_a_stop_answers_what_waits_and_what_is_on_its_way(path):
+def test_a_stop_answers_what_waits_and_what_is_on_its_way(path, monkeypatch):
+    monkeypatch.setattr("embedkit.server.connections._GRACE", 20)  # in which the idle one must have asked
     free = threading.Event()
     with serving(path, threads=1) as client:
         idle = http.client.HTTPConnection(*client.address, timeout=20)

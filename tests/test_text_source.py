@@ -300,7 +300,7 @@ def test_the_reading_thread_ends_when_the_caller_stops_early(tmp_path, monkeypat
     until = time.monotonic() + 20
     while threading.active_count() > before and time.monotonic() < until:
         time.sleep(0.01)
-    assert threading.active_count() == before
+    assert threading.active_count() <= before
 
 
 def test_nobody_waits_for_the_reading_thread_when_the_caller_stops_early():

@@ -1,5 +1,7 @@
 """Tuning finds what is better, goes on where it was, survives what fails, and refuses what does not belong together."""
 
+import errno
+import os
 import sqlite3
 import time
 from dataclasses import dataclass
@@ -200,6 +202,20 @@ def test_ctrl_c_ends_with_what_was_found_and_the_study_goes_on(tmp_path):
     assert not again.interrupted
     assert [trial.state for trial in again.trials].count("stopped") == 1
     assert sum(trial.state != "stopped" for trial in again.trials) == 5
+
+
+def test_a_full_disk_ends_the_search_and_is_no_trial_s_fault(tmp_path):
+    class Full(Run):
+        """Has no room for what it does."""
+
+        def progress(self, done, total, **more):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    path = tmp_path / "study.sqlite"
+    with pytest.raises(OSError, match="No space left"):
+        tune(study=path, make_run=lambda trainer, epochs: Full())
+    found = tune(study=path, trials=1)
+    assert [(trial.state, trial.defaults) for trial in found.trials] == [("stopped", True), ("complete", True)]
 
 
 def test_defaults_that_were_broken_off_are_tried_again(tmp_path):

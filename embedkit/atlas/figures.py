@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from embedkit.atlas.palette import INK
+from embedkit.atlas.signals import held_back
 from embedkit.embeddings.replacing import replacing
 from embedkit.errors import missing_extra
 
@@ -88,7 +89,8 @@ def save(draw: Callable[[], Figure], path: Path, dpi: int) -> list[str]:
         figure = draw()
         drawn = io.BytesIO()
         metadata: dict[str, Any] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind, {})
-        figure.savefig(drawn, format=kind, dpi=dpi, metadata=metadata, facecolor="white")
+        with held_back():
+            figure.savefig(drawn, format=kind, dpi=dpi, metadata=metadata, facecolor="white")
     with replacing(path) as file:
         file.write(drawn.getvalue())
     return sorted(_letters(str(warning.message) for warning in told))

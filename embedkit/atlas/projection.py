@@ -10,6 +10,7 @@ import numpy as np
 
 from embedkit import scoring
 from embedkit.atlas.neighbours import MANY, Neighbours, nearest
+from embedkit.atlas.signals import held_back
 from embedkit.contracts import Run
 from embedkit.embeddings.lookup import find_ids
 from embedkit.errors import EmbedkitError, OptionError, missing_extra
@@ -162,10 +163,11 @@ def _tsne(vectors: np.ndarray, places: np.ndarray, seed: int, perplexity: float,
     perplexity = min(perplexity, (len(vectors) - 1) / 3)
     found = nearest(vectors, int(3 * perplexity), run)
     jobs = available_cores() if len(vectors) >= _SHARED_FROM else 1
-    affinities = PerplexityBasedNN(
-        knn_index=PrecomputedNeighbors(found.ids.astype(np.int64), _distances(found)),
-        perplexity=perplexity, n_jobs=jobs, random_state=seed,
-    )  # fmt: skip
+    with held_back():
+        affinities = PerplexityBasedNN(
+            knn_index=PrecomputedNeighbors(found.ids.astype(np.int64), _distances(found)),
+            perplexity=perplexity, n_jobs=jobs, random_state=seed,
+        )  # fmt: skip
     layout = TSNEEmbedding(
         _scaled(places, _WIDTH, seed), affinities, learning_rate="auto", n_jobs=jobs, random_state=seed,
         negative_gradient_method="bh" if len(vectors) < 10_000 else "fft",
@@ -173,9 +175,10 @@ def _tsne(vectors: np.ndarray, places: np.ndarray, seed: int, perplexity: float,
     total = _EXAGGERATED + _PLAIN
     for done in range(0, total, 50):
         early = done < _EXAGGERATED
-        layout.optimize(
-            50, inplace=True, propagate_exception=True, exaggeration=_EARLY if early else None, momentum=0.8
-        )
+        with held_back():
+            layout.optimize(
+                50, inplace=True, propagate_exception=True, exaggeration=_EARLY if early else None, momentum=0.8
+            )
         run.progress(done + 50, total, unit="iterations")
     return np.asarray(layout, np.float32)
 

@@ -9,6 +9,7 @@ import traceback
 
 import click
 
+from embedkit.cli.interrupts import was_heard
 from embedkit.errors import EmbedkitError, OptionError
 
 TRACEBACK = "EMBEDKIT_TRACEBACK"
@@ -68,6 +69,8 @@ def explain(error: Exception) -> tuple[str, int]:
         )
     if isinstance(error, OSError):
         return _explain_system(error), CANNOT
+    if was_heard():
+        return "interrupted.", INTERRUPTED
     return (
         f"this is a bug in embedkit, please report it: {type(error).__name__}: {_one_line(error)}"
         f" (set {TRACEBACK}=1 to see where)",

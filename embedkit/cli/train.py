@@ -13,7 +13,7 @@ from embedkit.cli.checkpointing import checkpoint_flags, checkpoint_of
 from embedkit.cli.dividing import engine_flags, engine_of
 from embedkit.cli.failures import Interrupted
 from embedkit.cli.flags import SpecFlag, given_values, look_ahead, repeat_flags
-from embedkit.cli.interrupts import deaf
+from embedkit.cli.interrupts import Saving, deaf
 from embedkit.cli.model import DEFAULT_MODEL, FILE, refuse_to_replace_other
 from embedkit.cli.registry import registry
 from embedkit.cli.stopping import stopping_flags, stopping_of
@@ -193,6 +193,7 @@ def _run_plan(
     if plan.on_sample:
         run.say(f"No --input, so source {plan.source.name} reads its own sample.")
     timer = Timer()
+    saving = Saving(output)
     try:
         corpus = plan.read(run)
         for note in plan.source.notes:
@@ -203,11 +204,14 @@ def _run_plan(
         check_room(output.absolute().parent, vectors, f"the model {output}", "--output")
         embeddings = plan.train(corpus, run, stopping, checkpoint)
         run.snapshot = lambda: embeddings
+        saving.begin()
         embeddings.save(output)
         if checkpoint is not None:
             checkpoint.clear()
     except KeyboardInterrupt as interrupt:
         with deaf():
+            if saving.done:
+                raise Interrupted(f"interrupted when {output} was saved already: it is whole.") from interrupt
             goes_on = "; --resume goes on" if checkpoint is not None and checkpoint.path.exists() else ""
             raise Interrupted(f"{_save_partial(run, output)}{goes_on}.") from interrupt
     run.close()

@@ -15,6 +15,7 @@ from embedkit.cli import completion
 from embedkit.cli.checkpointing import checkpoint_flags, checkpoint_of
 from embedkit.cli.failures import Interrupted
 from embedkit.cli.flags import SpecFlag, given_values, look_ahead
+from embedkit.cli.interrupts import Saving
 from embedkit.cli.model import DEFAULT_MODEL, ENVIRONMENT, FILE, model_option, open_model, refuse_to_replace_other
 from embedkit.cli.registry import registry
 from embedkit.cli.train import SourceCommand, flags_once, spec_flags
@@ -193,7 +194,7 @@ def _run(
     from embedkit.embeddings.index import path_of
     from embedkit.growing.updating import read_new
 
-    timer = Timer()
+    timer, saving = Timer(), Saving(place.output)
     try:
         corpus = read_new(growth, source, options, run)
         for note in source.notes:
@@ -203,10 +204,13 @@ def _run(
             run.say(f"{place.model} learned from these very sentences already, so there is nothing left to do.")
             return
         grown = growth.learn(corpus, run, checkpoint)
+        saving.begin()
         place.save(grown)
         if checkpoint is not None:
             checkpoint.clear()
     except KeyboardInterrupt as interrupt:
+        if saving.done:
+            raise Interrupted(f"interrupted when {place.output} was saved already: it is whole.") from interrupt
         goes_on = "; --resume goes on" if checkpoint is not None and checkpoint.path.exists() else ""
         raise Interrupted(f"interrupted: {place.model} is as it was{goes_on}.") from interrupt
     run.close()

@@ -147,7 +147,9 @@ def _load(path: Path) -> Embeddings:
     try:
         tensors = map_tensors(path, header)
         return Embeddings(**_parts(tensors), **_settings(described))
-    except (EmbedkitError, KeyError, TypeError, ValueError, OSError) as error:
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {(error.strerror or str(error)).rstrip('.')}.") from error
+    except (EmbedkitError, KeyError, TypeError, ValueError) as error:
         reason = f"{error.args[0]!r} is missing" if type(error) is KeyError else error
         raise ModelError(f"{path} is damaged: {reason} Train or copy it again.") from error
 

@@ -242,10 +242,13 @@ class _Search:
         except KeyboardInterrupt:
             self._close()
             return True
+        except BaseException:
+            self._close()
+            raise
         return False
 
     def _close(self) -> None:
-        """Tell the study that the trial that was begun last is over, where Ctrl-C came before it ran."""
+        """Tell the study that the trial that was begun last is over, where something came before it ran."""
         from optuna.trial import TrialState
 
         trial = self._trial

@@ -199,8 +199,8 @@ def perform(
 
     Raises
     ------
-    KeyboardInterrupt, OutOfTime
-        When the trial, noted as stopped, was broken off by these.
+    KeyboardInterrupt, OutOfTime, OSError
+        When the trial, noted as stopped, was broken off by these: no trainer's fault, so that it can be tried again.
     """
     from optuna.trial import TrialState
 
@@ -213,7 +213,7 @@ def perform(
         value, noted["half_width"] = bench.run(trial, candidate, tried, run)
     except Hopeless:
         state = TrialState.PRUNED
-    except (KeyboardInterrupt, OutOfTime) as stop:
+    except (KeyboardInterrupt, OutOfTime, OSError) as stop:
         noted[STOPPED] = True
         state, error = TrialState.FAIL, stop
     except Exception as failure:

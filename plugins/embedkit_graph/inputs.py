@@ -41,7 +41,7 @@ class Settings:
         return Asked(self.source_column, self.target_column, self.edge_weight_column, self.weighted)
 
 
-def read_edges(given: Any, settings: Settings, findings: Findings) -> tuple[Edges, bool]:
+def read_edges(given: Any, settings: Settings, findings: Findings, work_dir: Path | None = None) -> tuple[Edges, bool]:
     """Return the edges that `given` holds, and whether they lead one way only.
 
     Raises
@@ -56,10 +56,11 @@ def read_edges(given: Any, settings: Settings, findings: Findings) -> tuple[Edge
         given = (given,)
     if isinstance(given, tuple | list):
         if all(isinstance(path, str | os.PathLike) for path in given):
-            with tempfile.TemporaryDirectory(prefix="graph-") as folder:
-                return _from_files(find_files(given, Path(folder)), settings, findings, directed), directed
+            with tempfile.TemporaryDirectory(prefix="graph-", dir=work_dir) as made:
+                folder = Path(made)
+                return _from_files(find_files(given, folder), settings, findings, directed, folder), directed
         if len(given) == 1:
-            return read_edges(given[0], settings, findings)
+            return read_edges(given[0], settings, findings, work_dir)
         raise SourceError(f"input takes paths or one graph; got {type(given[0]).__name__} among several.")
     if hasattr(given, "is_directed") and hasattr(given, "edges"):
         edges = network_edges(given, findings, settings.weighted)
@@ -67,11 +68,11 @@ def read_edges(given: Any, settings: Settings, findings: Findings) -> tuple[Edge
     return _from_memory(given, settings, findings), directed
 
 
-def _from_files(files: list[File], settings: Settings, findings: Findings, directed: bool) -> Edges:
+def _from_files(files: list[File], settings: Settings, findings: Findings, directed: bool, folder: Path) -> Edges:
     if any(file.kind in ("mat", "mtx") for file in files) and len(files) > 1:
         raise SourceError("a matrix is read alone: name one .mtx or .mat, or lists of edges.")
     if files[0].kind == "mat":
-        return read_mat(files[0], settings.variable, settings.weighted, findings.notes)
+        return read_mat(files[0], settings.variable, settings.weighted, findings.notes, folder)
     collector = EdgeCollector(findings.dropped)
     announced = 0
     for file in files:

@@ -56,9 +56,9 @@ class MatFile:
         If it is damaged, or of version 7.3.
     """
 
-    def __init__(self, path: Path, name: str) -> None:
+    def __init__(self, path: Path, name: str, folder: Path) -> None:
         self._name = name
-        self._folder = tempfile.TemporaryDirectory(prefix="graph-mat-")
+        self._folder = tempfile.TemporaryDirectory(prefix="graph-mat-", dir=folder)
         self._taken = Path(self._folder.name, "taken.npz")
         self._process = subprocess.Popen(
             [sys.executable or "python3", "-P", "-c", _CHILD, str(path), str(self._taken)],
@@ -72,6 +72,7 @@ class MatFile:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
+            self._process.wait()
             self.close()
             if self._process.returncode == 3:
                 raise SourceError(f"{name} is of MATLAB 7.3 (HDF5); save it with '-v7', or as .mtx.")
@@ -99,7 +100,7 @@ class MatFile:
 
         self._process.communicate(f"{variable}\n")
         if self._process.returncode == 4:
-            raise SourceError(f"{tempfile.gettempdir()} has no room for {self._name}; make some, or set TMPDIR.")
+            raise SourceError(f"there is no room to unpack {self._name}; make some, or name another --work-dir.")
         if self._process.returncode:
             raise self._damaged()
         try:
@@ -111,10 +112,9 @@ class MatFile:
             raise self._damaged() from error
 
     def close(self) -> None:
-        """End the other process."""
+        """End the other process, whatever it does."""
         self._patience.cancel()
-        if self._process.poll() is None:
-            self._process.communicate("")
+        self._process.kill()
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
                 stream.close()

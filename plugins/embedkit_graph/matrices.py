@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -97,7 +98,7 @@ def _numbers_within(name: str, cells: pa.Array, size: int) -> pa.Array:
     return cells
 
 
-def read_mat(file: File, variable: str | None, weighted: bool | None, notes: list[str]) -> Edges:
+def read_mat(file: File, variable: str | None, weighted: bool | None, notes: list[str], folder: Path) -> Edges:
     """Return the edges of a variable of a MATLAB file (up to version 7), nodes numbered from 0 as SciPy does.
 
     Raises
@@ -105,7 +106,7 @@ def read_mat(file: File, variable: str | None, weighted: bool | None, notes: lis
     SourceError
         If it is damaged, of version 7.3, or has no square matrix to take.
     """
-    with MatFile(file.path, file.name) as mat:
+    with MatFile(file.path, file.name, folder) as mat:
         chosen = _choose_variable(file, mat.variables, variable)
         matrix = mat.matrix(chosen)
     notes.append(f"{file.name}: variable {chosen!r}; nodes are row numbers from 0")

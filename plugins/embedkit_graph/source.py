@@ -114,7 +114,7 @@ class GraphWalks(embedkit.Source):
         findings = Findings(self.dropped, self.notes)
         options = self.options
         settings = Settings(**{name: getattr(options, name) for name in Settings.__dataclass_fields__})
-        edges, directed = read_edges(options.input, settings, findings)
+        edges, directed = read_edges(options.input, settings, findings, self.work_dir)
         return make_graph(
             edges, findings, directed=directed, self_loops=options.self_loops,
             count_duplicates=options.count_duplicates,

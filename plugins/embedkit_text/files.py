@@ -8,6 +8,7 @@ import gzip
 import io
 import lzma
 import os
+import stat
 import sys
 import zlib
 from collections import Counter
@@ -19,6 +20,13 @@ import embedkit
 
 SUFFIXES = (".txt", ".text", ".md", ".rst", ".log", ".csv", ".tsv")
 """What files in a folder are read for; so are those without an ending, and all of them compressed."""
+
+
+def _is_pipe(path: str) -> bool:
+    try:
+        return stat.S_ISFIFO(os.stat(path).st_mode)
+    except OSError:  # which opening it tells better
+        return False
 
 
 def _open_zst(path: str) -> Any:
@@ -48,7 +56,8 @@ class TextFile:
     open
         Returns a stream of bytes (or of str) at its beginning.
     on_disk
-        Whether it is a file of its own, which a thread may read while the caller does something else.
+        Whether it is a regular file of its own, which a thread may read while the caller does something else: it is
+        never waited for, as a pipe is, whose reader no Ctrl-C ends.
     """
 
     name: str
@@ -59,7 +68,11 @@ class TextFile:
     def at(cls, path: str, name: str | None = None) -> TextFile:
         """Return the file at a path, unpacked as its ending says."""
         opener = _OPENERS.get(os.path.splitext(path)[1].lower())
-        return cls(name or path, (lambda: opener(path)) if opener else (lambda: io.open(path, "rb")))  # noqa: UP020
+        return cls(
+            name or path,
+            (lambda: opener(path)) if opener else (lambda: io.open(path, "rb")),  # noqa: UP020
+            on_disk=not _is_pipe(path),
+        )
 
     def chunks(self, size: int) -> Iterator[Any]:
         """Yield its bytes (or str) in pieces of `size`, the last one shorter.

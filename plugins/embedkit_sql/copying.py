@@ -41,7 +41,7 @@ def copied(connection: Connection, sql: str, schema: pa.Schema) -> Iterator[pa.R
         if name in schema.names:
             _refuse_kind(connection, name, kind)
     stopped = Event()
-    with _stopping(connection, stopped):
+    with _stopping(connection):
         # On a line of its own, so that a comment at the query's end does not swallow the parenthesis.
         _checked(_raw(connection).exec_(f"COPY ({sql}\n) TO STDOUT (FORMAT csv, NULL '')".encode()))
         names = [name for name, _ in columns]
@@ -51,12 +51,11 @@ def copied(connection: Connection, sql: str, schema: pa.Schema) -> Iterator[pa.R
 
 
 @contextlib.contextmanager
-def _stopping(connection: Connection, stopped: Event) -> Iterator[None]:
+def _stopping(connection: Connection) -> Iterator[None]:
     """Have the server stop where its rows are left half-way: it would notice only with its next row."""
     try:
         yield
     except BaseException:
-        stopped.set()
         _cancel(connection)
         raise
 

@@ -8,7 +8,6 @@ import gzip
 import io
 import lzma
 import os
-import stat
 import sys
 import zlib
 from collections import Counter
@@ -20,13 +19,6 @@ import embedkit
 
 SUFFIXES = (".txt", ".text", ".md", ".rst", ".log", ".csv", ".tsv")
 """What files in a folder are read for; so are those without an ending, and all of them compressed."""
-
-
-def _is_pipe(path: str) -> bool:
-    try:
-        return stat.S_ISFIFO(os.stat(path).st_mode)
-    except OSError:  # which opening it tells better
-        return False
 
 
 def _open_zst(path: str) -> Any:
@@ -57,7 +49,7 @@ class TextFile:
         Returns a stream of bytes (or of str) at its beginning.
     on_disk
         Whether it is a regular file of its own, which a thread may read while the caller does something else: it is
-        never waited for, as a pipe is, whose reader no Ctrl-C ends.
+        never waited for, as a pipe or a terminal is, whose reader no Ctrl-C ends.
     """
 
     name: str
@@ -71,7 +63,7 @@ class TextFile:
         return cls(
             name or path,
             (lambda: opener(path)) if opener else (lambda: io.open(path, "rb")),  # noqa: UP020
-            on_disk=not _is_pipe(path),
+            on_disk=os.path.isfile(path) or not os.path.exists(path),  # which opening it tells better
         )
 
     def chunks(self, size: int) -> Iterator[Any]:
